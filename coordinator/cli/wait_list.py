@@ -13,6 +13,7 @@ from coordinator.model.waits import Wait, WaitStatus
 from coordinator.reading.waiting_sensors import waiting_sensors
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
     from coordinator.model.references import PipelineRef
@@ -33,7 +34,10 @@ def waits_of(reading: Reading, pipeline: PipelineRef | None, *, all_: bool) -> l
     )
 
 
-def wait_as_json(reading: Reading, seen: SeenWait, now: datetime) -> dict[str, Any]:
+def wait_as_json(
+    reading: Reading, seen: SeenWait, now: datetime, *, environments: Collection[str] = ()
+) -> dict[str, Any]:
+    """A wait for programs. :param environments: those that are configured here; none: that is not known."""
     ref, wait = seen.ref, seen.value
     found: dict[str, Any] = {
         "pipeline": str(ref.run.pipeline),
@@ -55,18 +59,19 @@ def wait_as_json(reading: Reading, seen: SeenWait, now: datetime) -> dict[str, A
         },
         "since": format_instant(wait.since.replace(microsecond=0)) if wait.since is not None else None,
         "age": age_of(wait.since, now),
-        **_outcome(reading, seen, wait),
+        **_outcome(reading, seen, wait, environments),
     }
 
 
-def _outcome(reading: Reading, seen: SeenWait, wait: Wait) -> dict[str, Any]:
+def _outcome(reading: Reading, seen: SeenWait, wait: Wait, environments: Collection[str]) -> dict[str, Any]:
     """What has become of it, or why it waits, and what a person can do."""
     if wait.status is WaitStatus.REFUSED:
         return {"says": wait.reason, "remedies": ["correct the sensor, then clear the task"]}
     if wait.completion is not None:
         return {"says": f"passed on revision {wait.completion.revision}", "remedies": []}
     run = seen.ref.run
-    causes = [cause for one in waiting_sensors(reading, [seen]) for cause in one.causes]
+    waiting = waiting_sensors(reading, [seen], environments=environments)
+    causes = [cause for one in waiting for cause in one.causes]
     if not causes:
         if reading.cache.leader is None:
             return {"says": "passes when a watcher leads", "remedies": ["start one: coordinator watch"]}
@@ -75,11 +80,11 @@ def _outcome(reading: Reading, seen: SeenWait, wait: Wait) -> dict[str, Any]:
     return {"says": listed([cause.sentence(run) for cause in causes], "; "), "remedies": list(dict.fromkeys(remedies))}
 
 
-def show_waits(reading: Reading, found: list[SeenWait], now: datetime) -> None:
-    """Every wait for people."""
-    rows = (_row(wait_as_json(reading, seen, now)) for seen in found)
+def show_waits(waits: list[dict[str, Any]]) -> None:
+    """Every wait for people. :param waits: as for programs."""
+    rows = map(_row, waits)
     people().print(table("sensor", "partition", "status", "age", "waits for", "why", "what to do", rows=rows))
-    say(counted(len(found), "sensor"))
+    say(counted(len(waits), "sensor"))
 
 
 def _row(wait: dict[str, Any]) -> tuple[str, ...]:

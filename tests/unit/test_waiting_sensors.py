@@ -14,7 +14,7 @@ from coordinator.reading.attention import Matter, attention
 from coordinator.reading.reading import read
 from coordinator.reading.waiting_sensors import waiting_sensors
 from coordinator.reading.wanted_keys import About
-from coordinator.store.port import Delete
+from coordinator.store.port import Delete, Put
 from tests.worlds.sensor_cases import with_deferred_sensor
 from tests.worlds.simulated import SimulatedWorld
 from tests.worlds.world import PARTITION, target
@@ -53,7 +53,8 @@ def test_what_has_not_run_yet(world: SimulatedWorld) -> None:
     world.wait("D", "sensor", "U")
     world.settle()
     assert listed(world)["says"] == "U has not run in this partition yet"
-    assert [one.partition(" if")[0] for one in listed(world)["remedies"]] == ["run it in this partition;"]
+    (remedy,) = listed(world)["remedies"]
+    assert remedy.startswith("run it in this partition (if its run is queued there: is its DAG paused?); outside")
     found = explained(world)
     assert found.headline.endswith("runs, and its sensor sensor waits for U")
     assert "U has not run in this partition yet" in list(found.because())
@@ -102,6 +103,29 @@ def test_a_pipeline_that_nobody_knows(world: SimulatedWorld, name: str) -> None:
     assert listed(world)["says"].startswith(f"{name} is unknown: no published document names it")
     assert all("then clear the task" in one for one in listed(world)["remedies"]), "it goes on waiting for the old name"
     assert concerns(world) == [(Matter.NOT_YET, name, ["D"])]
+
+
+@pytest.mark.parametrize(
+    ("name", "says", "meant"),
+    [
+        ("team_a/U", "environment 'team_a' is not configured", "did you mean team_b/U?"),
+        ("eu/U", "environment 'eu' is not configured", None),
+        ("V", "no published document names it", None),
+        ("team_b/Us", "no published document names it", "did you mean team_b/U?"),
+        ("ledgers/Us", "no published document names it", "did you mean ledgers/U?"),
+    ],
+)
+def test_an_environment_that_is_not_configured(world: SimulatedWorld, name: str, says: str, meant: str | None) -> None:
+    """Pipelines outside Airflow may report under a name that is not configured. A DAG elsewhere is not meant."""
+    world.dependencies({"X": ["U", "team_b/U"]})
+    world.wait("D", "sensor", name)
+    world.settle()
+    world.write(Put(world.keys.state(target("ledgers/U")), b'{"state":"success","run_id":"r"}'))
+    reading = read(world.store, world.keys)
+    (sensor,) = waiting_sensors(reading, reading.cache.waits, environments=("default", "team_b"))
+    (cause,) = sensor.causes
+    assert f"is unknown: {says}" in cause.says
+    assert (meant in cause.remedy) if meant is not None else ("did you mean" not in cause.remedy)
 
 
 def test_another_spelling_of_a_partition(world: SimulatedWorld) -> None:
