@@ -219,7 +219,10 @@ def not_met(propagation: Propagation, upstream: Target, on: On, via: tuple[Targe
             return Cause(upstream, Kind.UNREADABLE, f"is {state_of(seen)}", f"report it again: {how}", via)
         if (missed := _missed(propagation, upstream, via)) is not None:
             return missed
-        remedy = f"run it in this partition; if it has run there, report how it ended: {how}"
+        remedy = (
+            "run it in this partition (if its run is queued there: is its DAG paused?); outside Airflow, report "
+            f"success or failed: {how}"
+        )
         return Cause(upstream, Kind.NOT_YET, "has not run in this partition yet", remedy, via)
     if state.state is State.FAILED:
         return failure(upstream, state, via)
