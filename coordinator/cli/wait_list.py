@@ -22,16 +22,21 @@ if TYPE_CHECKING:
 
 
 def waits_of(reading: Reading, pipeline: PipelineRef | None, *, all_: bool) -> list[SeenWait]:
-    """The waits of a pipeline's sensors, or of all. :param all_: also those with an answer."""
+    """The waits of a pipeline's sensors and those for it, or all. :param all_: also those with an answer."""
     return sorted(
         (
             seen
             for seen in reading.cache.waits
-            if pipeline is None or seen.ref.run.pipeline == pipeline
+            if pipeline is None or pipeline in _both_sides(seen)
             if all_ or isinstance(seen.value, Unreadable) or seen.value.status is WaitStatus.WAITING
         ),
         key=lambda seen: seen.ref,
     )
+
+
+def _both_sides(seen: SeenWait) -> tuple[PipelineRef, ...]:
+    own = seen.ref.run.pipeline
+    return (own,) if isinstance(seen.value, Unreadable) else (own, seen.value.upstream.pipeline.whole)
 
 
 def wait_as_json(

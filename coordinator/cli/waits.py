@@ -14,7 +14,8 @@ from coordinator.cli.output import print_json, say
 
 def waits(
     pipeline: Annotated[
-        str | None, typer.Argument(help="Only sensors of this pipeline.", show_default="all pipelines")
+        str | None,
+        typer.Argument(help="Only sensors of this pipeline, or for it.", show_default="all pipelines"),
     ] = None,
     *,
     all_: Annotated[bool, typer.Option("--all", help="Include sensors that have passed or were refused.")] = False,

@@ -11,12 +11,13 @@ from coordinator.controller.leading.unknown_dags import PLACE, names
 from coordinator.controller.state.problems import shown
 from coordinator.model.dependencies import Downstream
 from coordinator.model.explanation import Explanation, Kind, as_json, explain
-from coordinator.model.explanation.words import LISTED
+from coordinator.model.explanation.words import LISTED, listed
 from coordinator.model.named_partitions import NamedPartition
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.publishing.publication import Publication
 from coordinator.model.publishing.unmet_lately import seen_in, untouched
 from coordinator.model.references import PipelineRef
+from coordinator.model.who_waits import sensors_on
 from coordinator.reading.limit_reasons import limits_reached
 from coordinator.reading.naming import read_target, unknown_partition
 from coordinator.reading.reading import Reading
@@ -107,6 +108,8 @@ def _notes(
     to_be_started = explanation.decision.fires or any(cause.kind is Kind.STARTING for cause in explanation.causes)
     if to_be_started and reading.cache.leader is None and not past:
         yield "no watcher leads, so nothing is started; start one: coordinator watch"
+    if sensors := sorted({one.ref.sensor for one in sensors_on(reading.cache.waits, target)}):
+        yield f"{listed(sensors)} {'waits' if len(sensors) == 1 else 'wait'} for it, inside a run"
     yield from waits
     yield from _no_environments(reading, explanation, environments)
     if named.known and not past:

@@ -11,6 +11,7 @@ from coordinator.cli.wait_list import wait_as_json, waits_of
 from coordinator.controller.state.missing_tasks import missing_tasks
 from coordinator.model.explanation import Explanation, explain
 from coordinator.reading.attention import Matter, attention
+from coordinator.reading.explaining import explained as as_explained
 from coordinator.reading.reading import read
 from coordinator.reading.waiting_sensors import waiting_sensors
 from coordinator.reading.wanted_keys import About
@@ -196,3 +197,16 @@ def test_a_task_that_the_dag_lacks_is_a_problem_while_somebody_waits_for_it(worl
     found = read(world.store, world.keys)
     assert (found.problems, found.cache.problems.count) == ({}, 0)
     assert missing_tasks(reconciler.cache, reconciler.propagation.graph) == {}
+
+
+def test_the_waits_of_a_pipeline_are_those_of_its_sensors_and_those_for_it(world: SimulatedWorld) -> None:
+    world.wait("D", "sensor", "U")
+    world.settle()
+    reading = read(world.store, world.keys)
+    names = {
+        name: [str(one.ref.sensor) for one in waits_of(reading, target(name).pipeline, all_=False)]
+        for name in ("D", "U", "X")
+    }
+    assert names == {"D": ["D:sensor"], "U": ["D:sensor"], "X": []}
+    found = as_explained(world.store, world.keys, target("U").pipeline, PARTITION, limits={})
+    assert "D:sensor waits for it, inside a run" in found.notes
