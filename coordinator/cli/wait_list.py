@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from coordinator.cli.output import age_of, people, roughly, say, table
-from coordinator.model.explanation.words import listed
+from coordinator.model.explanation.words import did, listed
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.phrases import counted
 from coordinator.model.stored import Unreadable
-from coordinator.model.waits import Wait, WaitStatus
+from coordinator.model.view import readable_state
+from coordinator.model.waits import Completion, Wait, WaitStatus
 from coordinator.reading.waiting_sensors import waiting_sensors
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def _outcome(reading: Reading, seen: SeenWait, wait: Wait, environments: Collect
     if wait.status is WaitStatus.REFUSED:
         return {"says": wait.reason, "remedies": ["correct the sensor, then clear the task"]}
     if wait.completion is not None:
-        return {"says": f"passed on revision {wait.completion.revision}", "remedies": []}
+        return {"says": f"passed: {_passed_on(reading, wait, wait.completion)}", "remedies": []}
     run = seen.ref.run
     waiting = waiting_sensors(reading, [seen], environments=environments)
     causes = [cause for one in waiting for cause in one.causes]
@@ -83,6 +84,15 @@ def _outcome(reading: Reading, seen: SeenWait, wait: Wait, environments: Collect
         return {"says": "it passes now, by the watcher that leads", "remedies": []}
     remedies = [cause.remedy for cause in causes if cause.remedy]
     return {"says": listed([cause.sentence(run) for cause in causes], "; "), "remedies": list(dict.fromkeys(remedies))}
+
+
+def _passed_on(reading: Reading, wait: Wait, used: Completion) -> str:
+    """The completion that let it pass, with the time of its end while nothing newer has been reported."""
+    seen = reading.cache.state(wait.upstream)
+    known = readable_state(seen)
+    if seen is None or known is None or not used.is_same(known, seen.revision):
+        known = used.as_run_state()
+    return f"{wait.upstream} {did(known)}, revision {used.revision}"
 
 
 def show_waits(waits: list[dict[str, Any]]) -> None:

@@ -12,6 +12,7 @@ from coordinator.controller.state.missing_tasks import missing_tasks
 from coordinator.model.explanation import Explanation, explain
 from coordinator.reading.attention import Matter, attention
 from coordinator.reading.explaining import explained as as_explained
+from coordinator.reading.newest import newest_partitions
 from coordinator.reading.reading import read
 from coordinator.reading.waiting_sensors import waiting_sensors
 from coordinator.reading.wanted_keys import About
@@ -210,3 +211,27 @@ def test_the_waits_of_a_pipeline_are_those_of_its_sensors_and_those_for_it(world
     assert names == {"D": ["D:sensor"], "U": ["D:sensor"], "X": []}
     found = as_explained(world.store, world.keys, target("U").pipeline, PARTITION, limits={})
     assert "D:sensor waits for it, inside a run" in found.notes
+
+
+def test_a_run_whose_sensor_waits(world: SimulatedWorld) -> None:
+    """The table and the outlook of a source: it waits for nothing in the documents, but its run does."""
+    world.wait("D", "sensor", "U")
+    world.settle()
+    (row,) = newest_partitions(world.store, world.keys, target("D").pipeline, most=1).rows
+    assert row.says == "runs, and its sensor sensor waits for U"
+    assert explained(world).outlook == "Its run goes on: sensor passes when U succeeds."
+
+
+def test_what_a_sensor_has_passed_on(world: SimulatedWorld) -> None:
+    world.trigger("U")
+    world.run("U")
+    world.passes("D", "sensor", "U")
+    (wait,) = waits_of(reading := read(world.store, world.keys), None, all_=True)
+    says = wait_as_json(reading, wait, datetime.now(UTC))["says"]
+    assert says.startswith(f"passed: U@{PARTITION} succeeded in run scheduled__{PARTITION} at 20")
+    world.clear("U")
+    world.start("U")
+    world.settle()
+    (wait,) = waits_of(reading := read(world.store, world.keys), None, all_=True)
+    says = wait_as_json(reading, wait, datetime.now(UTC))["says"]
+    assert says.startswith(f"passed: U@{PARTITION} succeeded in run scheduled__{PARTITION}, revision ")
