@@ -144,8 +144,8 @@ def make_plan(
     unmet = unmet_lately(draft.document.values(), seen_in(cache.targets()))
     warnings = [*_of_the_present(plan.proposal, reading), *map(str, unmet)]
     previous = plan.proposal.previous
-    before = previous.document if previous is not None else {}
-    if (ended := may_have_ended(draft.document, before, _running(cache))) is not None:
+    replaced = previous.document if previous is not None else {}
+    if (ended := may_have_ended(draft.document, replaced, _running(cache))) is not None:
         warnings.append(ended)
     if not_kept := plan.proposal.not_kept:
         warnings.append(

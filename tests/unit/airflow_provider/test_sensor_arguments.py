@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from coordinator.airflow_provider import PipelineSensor
@@ -19,7 +21,7 @@ from coordinator.airflow_provider import PipelineSensor
         ({"rerun": "clean"}, "sensor s: rerun='clean': expected ignore or clear (did you mean 'clear'?)"),
     ],
 )
-def test_a_mistake_is_told_with_its_task(given: dict[str, str], said: str) -> None:
+def test_a_mistake_is_told_with_its_task(given: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError) as error:  # noqa: PT011  # the whole message is compared
         PipelineSensor(task_id="s", pipeline="U", **given)
     assert str(error.value) == said
