@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from coordinator.airflow_provider.airflow_names import AirflowFailException, BaseSensorOperator, PokeReturnValue
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
 
 _ENDS = ("success", "failure", "done", "skipped")
 _RERUNS = ("ignore", "clear")
+
+
+def _expected(task_id: str, name: str, given: object, allowed: Sequence[str]) -> str:
+    near = get_close_matches(str(given), allowed, n=1)
+    meant = f" (did you mean {near[0]!r}?)" if near else ""
+    return f"sensor {task_id}: {name}={given!r}: expected {', '.join(allowed[:-1])} or {allowed[-1]}{meant}"
 
 
 class PipelineSensor(BaseSensorOperator):  # type: ignore[misc]  # Airflow is an optional dependency
@@ -53,11 +60,11 @@ class PipelineSensor(BaseSensorOperator):  # type: ignore[misc]  # Airflow is an
     ) -> None:
         super().__init__(**kwargs)
         if on not in _ENDS:
-            raise ValueError(f"on={on!r}: expected {', '.join(_ENDS[:-1])} or {_ENDS[-1]}")
+            raise ValueError(_expected(self.task_id, "on", on, _ENDS))
         if on == "skipped" and task is None:
-            raise ValueError("on='skipped': only a task can be skipped; expected task=...")
+            raise ValueError(f"sensor {self.task_id}: on='skipped': only a task can be skipped; expected task=...")
         if rerun not in _RERUNS:
-            raise ValueError(f"rerun={rerun!r}: expected {' or '.join(_RERUNS)}")
+            raise ValueError(_expected(self.task_id, "rerun", rerun, _RERUNS))
         self.pipeline = pipeline
         self.upstream_task = task
         self.partition = partition

@@ -87,7 +87,7 @@ def examine(settings: Settings, dependencies: Path | None) -> list[Finding]:
 
     :param dependencies: the file; ``None``: the published documents.
     """
-    document, of_document = read_document(dependencies, settings.etcd)
+    document, of_document = read_document(dependencies, settings.etcd, environments=settings.environments)
     pipelines = _named_in(document)
     findings = [
         _configuration(settings),

@@ -6,7 +6,7 @@ the file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from coordinator.cli.finding import Finding, Grade
@@ -14,7 +14,7 @@ from coordinator.commands.publish import read_publications
 from coordinator.config.settings import EtcdSettings
 from coordinator.errors import ConfigurationError
 from coordinator.model.dependencies import Document
-from coordinator.model.documents import DependenciesError, parse_document
+from coordinator.model.documents import DependenciesError, Problem, parse_document
 from coordinator.model.graph import CycleFound
 from coordinator.model.phrases import counted
 from coordinator.model.publishing.misspelled import misspelled
@@ -27,12 +27,16 @@ from coordinator.store.port import StoreError
 _PUBLISHED = "published dependencies"
 
 
-def read_document(dependencies: Path | None, etcd: EtcdSettings) -> tuple[Document, list[Finding]]:
+def read_document(
+    dependencies: Path | None, etcd: EtcdSettings, *, environments: Collection[str] = ()
+) -> tuple[Document, list[Finding]]:
     """The dependencies, and findings about them. An unreadable document is empty.
 
     :param dependencies: the file; ``None``: the published documents.
+    :param environments: those that are configured. Others that a file with mistakes names are mistakes, too; of a good
+        file its pipelines say it.
     """
-    document, findings = _of_file(dependencies) if dependencies is not None else _of_etcd(etcd)
+    document, findings = _of_file(dependencies, environments) if dependencies is not None else _of_etcd(etcd)
     return document, [*findings, *map(warning_of, (*never_met(document), *misspelled(document)))]
 
 
@@ -41,10 +45,11 @@ def warning_of(never: NeverMet) -> Finding:
     return Finding(Grade.WARNING, f"dependencies of {never.pipeline}", never.reason, never.remedy)
 
 
-def _of_file(dependencies: Path) -> tuple[Document, list[Finding]]:
+def _of_file(dependencies: Path, environments: Collection[str]) -> tuple[Document, list[Finding]]:
     subject = str(dependencies)
     try:
-        document = parse_document(dependencies.read_bytes(), source=subject)
+        text = dependencies.read_bytes()
+        document = parse_document(text, source=subject)
     except OSError as error:
         remedy = "name it with --dependencies"
         return {}, [Finding(Grade.PROBLEM, subject, f"cannot be read: {error.strerror}", remedy)]
@@ -56,9 +61,19 @@ def _of_file(dependencies: Path) -> tuple[Document, list[Finding]]:
                 f"{problem.path} {problem.reason}".strip(),
                 problem.remedy,
             )
-            for problem in error.problems
+            for problem in _mistakes(error, text, environments)
         ]
     return document, [Finding(Grade.OK, subject, f"{_waiting(document)} for others")]
+
+
+def _mistakes(error: DependenciesError, text: bytes, environments: Collection[str]) -> Sequence[Problem]:
+    """All of them, with the environments that are not configured."""
+    if environments:
+        try:
+            parse_document(text, source=error.source, environments=environments)
+        except DependenciesError as of_all:
+            return of_all.problems
+    return error.problems
 
 
 def _of_etcd(etcd: EtcdSettings) -> tuple[Document, list[Finding]]:

@@ -32,7 +32,9 @@ def explain(
         ),
     ] = 0,
     limit: Annotated[int, typer.Option(min=1, help="Without a partition: so many of the newest.")] = 20,
-    task: Annotated[str | None, typer.Option(help="A task of it that others wait for, by its id.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="A task of it that others wait for; without PARTITION, in the newest.")
+    ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -47,13 +49,17 @@ def explain(
     from coordinator.controller.dispatch.dispatcher import limits_by_environment
     from coordinator.reading.explaining import explained
     from coordinator.reading.newest import newest_partitions
+    from coordinator.reading.reading import read_newest
     from coordinator.reading.task_explained import task_explained
 
     about = pipeline_of(pipeline)
     typed = None if partition is None else typed_partition(partition)
-    if task is not None and typed is None:
-        raise typer.BadParameter("--task needs a PARTITION", param_hint="--task")
     with etcd_of(config) as (store, keys):
+        if typed is None and task is not None:
+            _, names = read_newest(store, keys, about, most=1, revision=revision)
+            if not names.newest:
+                raise typer.BadParameter(f"{about} has no partition yet; expected a PARTITION", param_hint="--task")
+            typed = names.newest[0]
         if typed is None:
             newest = newest_partitions(store, keys, about, most=limit, revision=revision)
             print_json(newest.as_json()) if as_json else _print_newest(newest)

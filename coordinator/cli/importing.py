@@ -135,6 +135,7 @@ def _as_json(imported: Imported, texts: dict[Path, str], problem: str | None) ->
         "environments": sorted(imported.environments),
         "not_carried_over": [{"place": one.place, "what": one.what} for one in imported.left],
         "to_look_at": [{"place": one.place, "what": one.what} for one in imported.changed],
+        "to_set": imported.to_set,
         "problem": problem,
     }
 
@@ -151,7 +152,5 @@ def _show(imported: Imported, texts: dict[Path, str], problem: str | None) -> No
         f"written: {names}: {counted(len(imported.dependencies), 'pipeline')}, "
         f"{counted(len(imported.environments), 'environment')}"
     )
-    say(
-        "next: set [etcd] endpoints and credentials, then run: coordinator validate "
-        f"{document} --config {configuration}"
-    )
+    to_set = "; ".join(["[etcd] endpoints and credentials", *imported.to_set])
+    say(f"next: set {to_set}; then run: coordinator validate {document} --config {configuration}")

@@ -23,11 +23,13 @@ from coordinator.model.graph import CycleFound
 from coordinator.model.publishing.consequences import Consequences, consequences, unsettled_decisions
 from coordinator.model.publishing.edition import Edition, by_serial
 from coordinator.model.publishing.guard import Known, replacements
+from coordinator.model.publishing.may_have_ended import may_have_ended
 from coordinator.model.publishing.publication import Retired, content_hash
 from coordinator.model.publishing.resuming import Terms
 from coordinator.model.publishing.unmet_lately import seen_in, unmet_lately
-from coordinator.model.references import PipelineRef
+from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Unreadable
+from coordinator.model.view import readable_state
 from coordinator.reading.reading import Reading, read
 from coordinator.runners.port import EnvironmentReport
 from coordinator.store.keys import Keys
@@ -141,6 +143,10 @@ def make_plan(
     effects = effects_of(plan.proposal, cache, cache.targets())
     unmet = unmet_lately(draft.document.values(), seen_in(cache.targets()))
     warnings = [*_of_the_present(plan.proposal, reading), *map(str, unmet)]
+    previous = plan.proposal.previous
+    replaced = previous.document if previous is not None else {}
+    if (ended := may_have_ended(draft.document, replaced, _running(cache))) is not None:
+        warnings.append(ended)
     if not_kept := plan.proposal.not_kept:
         warnings.append(
             f"dependencies that were taken out of the document of {draft.owner} are remembered, so that they can "
@@ -183,6 +189,14 @@ def make_plan(
         concerns=concerns,
         effects=effects,
     )
+
+
+def _running(cache: Cache) -> Iterator[Target]:
+    """The pipelines with a run that goes on."""
+    for target in cache.targets():
+        state = readable_state(cache.state(target)) if not target.pipeline.task else None
+        if state is not None and not state.state.is_terminal:
+            yield target
 
 
 def _of_its_order(proposal: Proposal) -> Iterator[str]:

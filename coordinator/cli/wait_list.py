@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from coordinator.cli.output import age_of, people, roughly, say, table
-from coordinator.model.explanation.words import listed
+from coordinator.model.explanation.words import did, listed
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.phrases import counted
 from coordinator.model.stored import Unreadable
-from coordinator.model.waits import Wait, WaitStatus
+from coordinator.model.view import readable_state
+from coordinator.model.waits import Completion, Wait, WaitStatus
 from coordinator.reading.waiting_sensors import waiting_sensors
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
     from coordinator.model.references import PipelineRef
@@ -21,19 +23,27 @@ if TYPE_CHECKING:
 
 
 def waits_of(reading: Reading, pipeline: PipelineRef | None, *, all_: bool) -> list[SeenWait]:
-    """The waits of a pipeline's sensors, or of all. :param all_: also those with an answer."""
+    """The waits of a pipeline's sensors and those for it, or all. :param all_: also those with an answer."""
     return sorted(
         (
             seen
             for seen in reading.cache.waits
-            if pipeline is None or seen.ref.run.pipeline == pipeline
+            if pipeline is None or pipeline in _both_sides(seen)
             if all_ or isinstance(seen.value, Unreadable) or seen.value.status is WaitStatus.WAITING
         ),
         key=lambda seen: seen.ref,
     )
 
 
-def wait_as_json(reading: Reading, seen: SeenWait, now: datetime) -> dict[str, Any]:
+def _both_sides(seen: SeenWait) -> tuple[PipelineRef, ...]:
+    own = seen.ref.run.pipeline
+    return (own,) if isinstance(seen.value, Unreadable) else (own, seen.value.upstream.pipeline.whole)
+
+
+def wait_as_json(
+    reading: Reading, seen: SeenWait, now: datetime, *, environments: Collection[str] = ()
+) -> dict[str, Any]:
+    """A wait for programs. :param environments: those that are configured here; none: that is not known."""
     ref, wait = seen.ref, seen.value
     found: dict[str, Any] = {
         "pipeline": str(ref.run.pipeline),
@@ -55,18 +65,19 @@ def wait_as_json(reading: Reading, seen: SeenWait, now: datetime) -> dict[str, A
         },
         "since": format_instant(wait.since.replace(microsecond=0)) if wait.since is not None else None,
         "age": age_of(wait.since, now),
-        **_outcome(reading, seen, wait),
+        **_outcome(reading, seen, wait, environments),
     }
 
 
-def _outcome(reading: Reading, seen: SeenWait, wait: Wait) -> dict[str, Any]:
+def _outcome(reading: Reading, seen: SeenWait, wait: Wait, environments: Collection[str]) -> dict[str, Any]:
     """What has become of it, or why it waits, and what a person can do."""
     if wait.status is WaitStatus.REFUSED:
-        return {"says": wait.reason, "remedies": ["correct the sensor, then clear it"]}
+        return {"says": wait.reason, "remedies": ["correct the sensor, then clear the task"]}
     if wait.completion is not None:
-        return {"says": f"passed on revision {wait.completion.revision}", "remedies": []}
+        return {"says": f"passed: {_passed_on(reading, wait, wait.completion)}", "remedies": []}
     run = seen.ref.run
-    causes = [cause for one in waiting_sensors(reading, [seen]) for cause in one.causes]
+    waiting = waiting_sensors(reading, [seen], environments=environments)
+    causes = [cause for one in waiting for cause in one.causes]
     if not causes:
         if reading.cache.leader is None:
             return {"says": "passes when a watcher leads", "remedies": ["start one: coordinator watch"]}
@@ -75,11 +86,20 @@ def _outcome(reading: Reading, seen: SeenWait, wait: Wait) -> dict[str, Any]:
     return {"says": listed([cause.sentence(run) for cause in causes], "; "), "remedies": list(dict.fromkeys(remedies))}
 
 
-def show_waits(reading: Reading, found: list[SeenWait], now: datetime) -> None:
-    """Every wait for people."""
-    rows = (_row(wait_as_json(reading, seen, now)) for seen in found)
+def _passed_on(reading: Reading, wait: Wait, used: Completion) -> str:
+    """The completion that let it pass, with the time of its end while nothing newer has been reported."""
+    seen = reading.cache.state(wait.upstream)
+    known = readable_state(seen)
+    if seen is None or known is None or not used.is_same(known, seen.revision):
+        known = used.as_run_state()
+    return f"{wait.upstream} {did(known)}, revision {used.revision}"
+
+
+def show_waits(waits: list[dict[str, Any]]) -> None:
+    """Every wait for people. :param waits: as for programs."""
+    rows = map(_row, waits)
     people().print(table("sensor", "partition", "status", "age", "waits for", "why", "what to do", rows=rows))
-    say(counted(len(found), "sensor"))
+    say(counted(len(waits), "sensor"))
 
 
 def _row(wait: dict[str, Any]) -> tuple[str, ...]:

@@ -14,7 +14,8 @@ from coordinator.cli.output import print_json, say
 
 def waits(
     pipeline: Annotated[
-        str | None, typer.Argument(help="Only sensors of this pipeline.", show_default="all pipelines")
+        str | None,
+        typer.Argument(help="Only sensors of this pipeline, or for it.", show_default="all pipelines"),
     ] = None,
     *,
     all_: Annotated[bool, typer.Option("--all", help="Include sensors that have passed or were refused.")] = False,
@@ -26,6 +27,7 @@ def waits(
     Example: [bold]coordinator waits team_b/load_customers --all[/bold]
     """
     from coordinator.cli.wait_list import show_waits, wait_as_json, waits_of
+    from coordinator.config.settings import load_settings
     from coordinator.reading.reading import read
 
     wanted = None if pipeline is None else pipeline_of(pipeline)
@@ -33,11 +35,12 @@ def waits(
         reading = read(store, keys)
     if wanted is not None:
         reading.require(wanted)
-    found = waits_of(reading, wanted, all_=all_)
-    now = datetime.now(UTC)
+    now, environments = datetime.now(UTC), load_settings(config).environments
+    waits_ = waits_of(reading, wanted, all_=all_)
+    found = [wait_as_json(reading, one, now, environments=environments) for one in waits_]
     if as_json:
-        print_json({"revision": reading.cache.revision, "waits": [wait_as_json(reading, one, now) for one in found]})
+        print_json({"revision": reading.cache.revision, "waits": found})
     elif found:
-        show_waits(reading, found, now)
+        show_waits(found)
     else:
         say("no sensor waits")

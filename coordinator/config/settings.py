@@ -100,7 +100,10 @@ class EtcdSettings(WithPassword):
             host, colon, port = endpoint.rpartition(":")
             good = host and colon and _PORT.fullmatch(port) and int(port) <= 65_535
             if not good or "/" in endpoint or not is_a_word(endpoint):
-                raise ValueError(f"{endpoint!r} is not an endpoint; expected 'host:port', like '127.0.0.1:2379'")
+                raise ValueError(
+                    f"{endpoint!r} is not an endpoint; expected 'host:port' of each member, without "
+                    "'http://' and without a path, like '127.0.0.1:2379' or '[::1]:2379'"
+                )
         return endpoints
 
     def password_source(self) -> CredentialSource:

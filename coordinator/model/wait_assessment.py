@@ -57,7 +57,7 @@ def assess_wait(
     if not found and removed_before:
         return Refuse(
             f"environment {ref.run.pipeline.environment!r} has no such task in a run {ref.run_id}: correct the "
-            "sensor's own 'environment', in its Airflow connection or its configuration"
+            "sensor's own 'environment', in its Airflow connection or its configuration, then clear the task"
         )
     return WaitVerdict.REMOVE
 

@@ -57,8 +57,12 @@ class Completion(msgspec.Struct, frozen=True, omit_defaults=True):
         """Whether a present completion is this one. The same attempt and state, put again, is the same completion."""
         if self.revision == revision:
             return True
-        attempt = Attempt(self.run_id, as_utc(self.queued_at), self.attempt)
-        return self.state is state.state and attempt.same_as(state.attempt)
+        own = self.as_run_state()
+        return self.state is state.state and own.attempt.same_as(state.attempt)
+
+    def as_run_state(self) -> RunState:
+        """The state that it was of, without a time of its end."""
+        return RunState(self.state, Attempt(self.run_id, as_utc(self.queued_at), self.attempt))
 
 
 class Wait(msgspec.Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,17 +11,18 @@ from coordinator.controller.leading.unknown_dags import PLACE, names
 from coordinator.controller.state.problems import shown
 from coordinator.model.dependencies import Downstream
 from coordinator.model.explanation import Explanation, Kind, as_json, explain
-from coordinator.model.explanation.words import LISTED
+from coordinator.model.explanation.words import LISTED, listed
 from coordinator.model.named_partitions import NamedPartition
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.publishing.publication import Publication
 from coordinator.model.publishing.unmet_lately import seen_in, untouched
 from coordinator.model.references import PipelineRef
+from coordinator.model.who_waits import sensors_on
 from coordinator.reading.limit_reasons import limits_reached
 from coordinator.reading.naming import read_target, unknown_partition
 from coordinator.reading.reading import Reading
 from coordinator.reading.unmet_notes import unmet_notes
-from coordinator.reading.waiting_sensors import waiting_sensors
+from coordinator.reading.waiting_sensors import is_no_environment, waiting_sensors
 from coordinator.store.keys import Keys
 from coordinator.store.port import Store
 from coordinator.store.presence import read_presence
@@ -71,14 +72,21 @@ def explained(
     )
     reading.require(pipeline)
     waits = tuple(limits_reached(store, keys, reading, target, limits))
-    sensors = tuple(waiting_sensors(reading, (seen for seen in reading.cache.waits if seen.ref.run == target)))
+    waiting = (seen for seen in reading.cache.waits if seen.ref.run == target)
+    sensors = tuple(waiting_sensors(reading, waiting, environments=limits))
     explanation = explain(reading.propagation, target, known=named.known, waiting=sensors)
-    notes = tuple(_notes(reading, explanation, named, waits, past=bool(revision)))
+    notes = tuple(_notes(reading, explanation, named, waits, limits, past=bool(revision)))
     return Explained(reading, named, explanation, notes)
 
 
 def _notes(
-    reading: Reading, explanation: Explanation, named: NamedPartition, waits: Sequence[str], *, past: bool
+    reading: Reading,
+    explanation: Explanation,
+    named: NamedPartition,
+    waits: Sequence[str],
+    environments: Collection[str],
+    *,
+    past: bool,
 ) -> Iterator[str]:
     """Further notes for the reader, besides the rule."""
     target = explanation.decision.target
@@ -100,11 +108,24 @@ def _notes(
     to_be_started = explanation.decision.fires or any(cause.kind is Kind.STARTING for cause in explanation.causes)
     if to_be_started and reading.cache.leader is None and not past:
         yield "no watcher leads, so nothing is started; start one: coordinator watch"
+    if sensors := sorted({one.ref.sensor for one in sensors_on(reading.cache.waits, target)}):
+        yield f"{listed(sensors)} {'waits' if len(sensors) == 1 else 'wait'} for it, inside a run"
     yield from waits
+    yield from _no_environments(reading, explanation, environments)
     if named.known and not past:
         yield from _about_dags(reading, explanation)
     of_dependencies = {place: what for place, what in reading.problems.items() if place.startswith("dependencies")}
     yield from (f"problem: {one}" for one in shown(of_dependencies).in_words())
+
+
+def _no_environments(reading: Reading, explanation: Explanation, environments: Collection[str]) -> Iterator[str]:
+    """The environments of missing inputs that are not configured, and under whose names nothing is reported."""
+    missing = {cause.target.pipeline.environment for cause in explanation.causes if cause.kind is Kind.NOT_YET}
+    reported = {target.pipeline for target in reading.cache.targets()}
+    for name in sorted(missing):
+        if is_no_environment(name, reported, environments):
+            configured = ", ".join(sorted(environments))
+            yield f"environment {name!r} is not configured (configured are {configured}), and nothing reports in it"
 
 
 def _about_dags(reading: Reading, explanation: Explanation) -> Iterator[str]:

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from coordinator.model.explanation import headline, status_of
+from coordinator.model.explanation import headline_of_run, status_of
 from coordinator.model.named_partitions import Span
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.view import readable_state
 from coordinator.reading.gaps import Missed, gaps_of
 from coordinator.reading.reading import Reading, read_newest
 from coordinator.reading.unmet_notes import unmet_notes
+from coordinator.reading.waiting_sensors import waiting_sensors
 from coordinator.store.keys import Keys
 from coordinator.store.port import Store
 
@@ -72,10 +73,12 @@ def newest_partitions(
 def _row(reading: Reading, target: Target) -> Row:
     decision = reading.propagation.decide(target)
     state = readable_state(reading.cache.state(target))
+    waits = (seen for seen in reading.cache.waits if seen.ref.run == target)
+    waiting = tuple(waiting_sensors(reading, waits)) if reading.cache.waits.is_waiting_in(target) else ()
     return Row(
         target.partition,
         str(state.state) if state is not None else None,
         str(decision.readiness),
         status_of(reading.cache.record(target)),
-        headline(decision).removeprefix(f"{target} "),
+        headline_of_run(decision, waiting).removeprefix(f"{target} "),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 
 from coordinator.model.explanation.causes import Cause, Kind
@@ -16,10 +16,13 @@ from coordinator.reading.deadlocks import Deadlocks
 from coordinator.reading.reading import Reading
 
 
-def waiting_sensors(reading: Reading, waits: Iterable[SeenWait]) -> Iterator[WaitingSensor]:
+def waiting_sensors(
+    reading: Reading, waits: Iterable[SeenWait], *, environments: Collection[str] = ()
+) -> Iterator[WaitingSensor]:
     """The sensors among these that have no answer yet.
 
     :param reading: everything, or what decisions about the runs of these sensors need.
+    :param environments: those that are configured here; none: that is not known.
     """
 
     @cache
@@ -40,7 +43,7 @@ def waiting_sensors(reading: Reading, waits: Iterable[SeenWait]) -> Iterator[Wai
         if len(causes) == 1 and causes[0].kind is Kind.NOT_YET and reading.cache.state(wait.upstream.whole) is None:
             upstream = wait.upstream.whole
             if upstream.pipeline not in known():
-                wrong = _unknown_pipeline(upstream, known())
+                wrong = _unknown_pipeline(upstream, known(), environments)
             else:
                 wrong = _other_spelling(upstream, partitions(upstream.pipeline))
         yield WaitingSensor(seen.ref, wait, causes if wrong is None else (wrong,), is_misnamed=wrong is not None)
@@ -55,12 +58,34 @@ def _deadlock(sensor: WaitRef, upstream: Target) -> Cause:
     return Cause(upstream, Kind.NOT_YET, says, remedy)
 
 
-def _unknown_pipeline(upstream: Target, known: Iterable[PipelineRef]) -> Cause:
-    near = difflib.get_close_matches(str(upstream.pipeline), map(str, known), n=3, cutoff=0.6)
+def is_no_environment(name: str, known: Iterable[PipelineRef], environments: Collection[str]) -> bool:
+    """Whether a name is most likely mistyped: it is not configured, and nothing outside Airflow uses it either.
+
+    :param known: the pipelines that are known.
+    :param environments: those that are configured here; none: that is not known.
+    """
+    used = (one.environment for one in known)
+    return bool(environments) and name not in environments and name not in used
+
+
+def _unknown_pipeline(upstream: Target, known: Collection[PipelineRef], environments: Collection[str]) -> Cause:
+    near = _near(upstream.pipeline, known)
     meant = f" (did you mean {' or '.join(near)}?)" if near else ""
+    environment = upstream.pipeline.environment
+    if is_no_environment(environment, known, environments):
+        says = (
+            f"is unknown: environment {environment!r} is not configured, and nothing is reported under that name; "
+            f"configured are {', '.join(sorted(environments))}"
+        )
+        remedy = (
+            f"correct the sensor if its name is wrong{meant}, then clear the task; otherwise configure "
+            f"[environments.{environment}], or see that the pipeline outside Airflow reports"
+        )
+        return Cause(upstream, Kind.NOT_YET, says, remedy)
     says = "is unknown: no published document names it, and no run of it has ever been reported"
     remedy = (
-        f"correct the sensor if its name is wrong{meant}; otherwise see that its environment reports, or is observed"
+        f"correct the sensor if its name is wrong{meant}, then clear the task; otherwise see that its environment "
+        "reports, or is observed"
     )
     return Cause(upstream, Kind.NOT_YET, says, remedy)
 
@@ -70,4 +95,16 @@ def _other_spelling(upstream: Target, partitions: list[str]) -> Cause | None:
     if not named.known or named.partition == upstream.partition:
         return None
     says = f"has no partition {upstream.partition}, but {named.partition}"
-    return Cause(upstream, Kind.NOT_YET, says, f'correct the sensor: it needs partition="{named.partition}"')
+    remedy = f'correct the sensor: it needs partition="{named.partition}"; then clear the task'
+    return Cause(upstream, Kind.NOT_YET, says, remedy)
+
+
+def _near(pipeline: PipelineRef, known: Iterable[PipelineRef]) -> list[str]:
+    """Known pipelines that may be meant: their environment and their DAG are like those named."""
+    alike = [one for one in known if _is_like(one.environment, pipeline.environment)]
+    names = difflib.get_close_matches(pipeline.dag_id, {one.dag_id for one in alike}, n=3, cutoff=0.6)
+    return [str(one) for name in names for one in sorted(alike) if one.dag_id == name][:3]
+
+
+def _is_like(name: str, other: str) -> bool:
+    return bool(difflib.get_close_matches(name, [other], cutoff=0.75))

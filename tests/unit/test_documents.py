@@ -144,10 +144,13 @@ def test_the_dependencies_in_an_example_are_good(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["README.md", "docs/airflow.md"])
 def test_the_settings_in_an_example_are_good(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (example,) = re.findall(r"^ *```toml\n(.*?)^ *```$", _text(name), re.MULTILINE | re.DOTALL)
+    example, *others = re.findall(r"^ *```toml\n(.*?)^ *```$", _text(name), re.MULTILINE | re.DOTALL)
     monkeypatch.setenv("AIRFLOW_DEFAULT_PASSWORD", "secret")
     (tmp_path / "coordinator.toml").write_text(re.sub("^ +", "", example, flags=re.MULTILINE), encoding="utf-8")
     assert load_settings(tmp_path / "coordinator.toml").environments["default"].password("default") == "secret"
+    for other in others:
+        (tmp_path / "coordinator.toml").write_text(other, encoding="utf-8")
+        assert load_settings(tmp_path / "coordinator.toml").environments
 
 
 def test_the_example_configuration_is_good_and_bears_sqlite(monkeypatch: pytest.MonkeyPatch) -> None:

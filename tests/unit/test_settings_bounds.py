@@ -49,6 +49,7 @@ def refused(text: str | bytes, tmp_path: Path) -> str:
         ("[etcd]\ntimeout = inf", "etcd.timeout"),
         ('[etcd]\nendpoints = ["h:²"]', "is not an endpoint"),
         ('[etcd]\nendpoints = ["h:65536"]', "is not an endpoint"),
+        ('[etcd]\nendpoints = ["http://h:2379"]', "without 'http://' and without a path"),
         ('[etcd]\nendpoints = ["h\\n:1"]', "is not an endpoint"),
         ('[environments.default]\nurl = "http://["', "is not a URL"),
         ('[environments.default]\nurl = "http://a..b:8080"', "is not a URL"),

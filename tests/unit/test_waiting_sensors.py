@@ -15,6 +15,8 @@ from coordinator.model.explanation import Explanation, explain
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State
 from coordinator.reading.attention import Matter, attention
+from coordinator.reading.explaining import explained as as_explained
+from coordinator.reading.newest import newest_partitions
 from coordinator.reading.reading import read
 from coordinator.reading.waiting_sensors import waiting_sensors
 from coordinator.reading.wanted_keys import About
@@ -57,7 +59,8 @@ def test_what_has_not_run_yet(world: SimulatedWorld) -> None:
     world.wait("D", "sensor", "U")
     world.settle()
     assert listed(world)["says"] == "U has not run in this partition yet"
-    assert [one.partition(" if")[0] for one in listed(world)["remedies"]] == ["run it in this partition;"]
+    (remedy,) = listed(world)["remedies"]
+    assert remedy.startswith("run it in this partition (if its run is queued there: is its DAG paused?); outside")
     found = explained(world)
     assert found.headline.endswith("runs, and its sensor sensor waits for U")
     assert "U has not run in this partition yet" in list(found.because())
@@ -104,7 +107,31 @@ def test_a_pipeline_that_nobody_knows(world: SimulatedWorld, name: str) -> None:
     world.wait("D", "sensor", name)
     world.settle()
     assert listed(world)["says"].startswith(f"{name} is unknown: no published document names it")
+    assert all("then clear the task" in one for one in listed(world)["remedies"]), "it goes on waiting for the old name"
     assert concerns(world) == [(Matter.NOT_YET, name, ["D"])]
+
+
+@pytest.mark.parametrize(
+    ("name", "says", "meant"),
+    [
+        ("team_a/U", "environment 'team_a' is not configured", "did you mean team_b/U?"),
+        ("eu/U", "environment 'eu' is not configured", None),
+        ("V", "no published document names it", None),
+        ("team_b/Us", "no published document names it", "did you mean team_b/U?"),
+        ("ledgers/Us", "no published document names it", "did you mean ledgers/U?"),
+    ],
+)
+def test_an_environment_that_is_not_configured(world: SimulatedWorld, name: str, says: str, meant: str | None) -> None:
+    """Pipelines outside Airflow may report under a name that is not configured. A DAG elsewhere is not meant."""
+    world.dependencies({"X": ["U", "team_b/U"]})
+    world.wait("D", "sensor", name)
+    world.settle()
+    world.write(Put(world.keys.state(target("ledgers/U")), b'{"state":"success","run_id":"r"}'))
+    reading = read(world.store, world.keys)
+    (sensor,) = waiting_sensors(reading, reading.cache.waits, environments=("default", "team_b"))
+    (cause,) = sensor.causes
+    assert f"is unknown: {says}" in cause.says
+    assert (meant in cause.remedy) if meant is not None else ("did you mean" not in cause.remedy)
 
 
 def test_another_spelling_of_a_partition(world: SimulatedWorld) -> None:
@@ -114,7 +141,7 @@ def test_another_spelling_of_a_partition(world: SimulatedWorld) -> None:
     world.wait("D", "sensor", f"U@{date}")
     world.settle()
     assert listed(world)["says"] == f"U@{date} has no partition {date}, but {PARTITION}"
-    assert listed(world)["remedies"] == [f'correct the sensor: it needs partition="{PARTITION}"']
+    assert listed(world)["remedies"] == [f'correct the sensor: it needs partition="{PARTITION}"; then clear the task']
     assert f"U@{date} has no partition {date}, but {PARTITION}" in list(explained(world).because())
     assert concerns(world) == [(Matter.NOT_YET, "U", ["D"])]
 
@@ -329,3 +356,40 @@ def test_a_sensor_is_told_that_retention_may_have_removed_what_it_waits_for(task
     for _ in range(5):
         world.settle()
     assert world.answer("D", "sensor", partition=old) == "passed"
+
+
+def test_the_waits_of_a_pipeline_are_those_of_its_sensors_and_those_for_it(world: SimulatedWorld) -> None:
+    world.wait("D", "sensor", "U")
+    world.settle()
+    reading = read(world.store, world.keys)
+    names = {
+        name: [str(one.ref.sensor) for one in waits_of(reading, target(name).pipeline, all_=False)]
+        for name in ("D", "U", "X")
+    }
+    assert names == {"D": ["D:sensor"], "U": ["D:sensor"], "X": []}
+    found = as_explained(world.store, world.keys, target("U").pipeline, PARTITION, limits={})
+    assert "D:sensor waits for it, inside a run" in found.notes
+
+
+def test_a_run_whose_sensor_waits(world: SimulatedWorld) -> None:
+    """The table and the outlook of a source: it waits for nothing in the documents, but its run does."""
+    world.wait("D", "sensor", "U")
+    world.settle()
+    (row,) = newest_partitions(world.store, world.keys, target("D").pipeline, most=1).rows
+    assert row.says == "runs, and its sensor sensor waits for U"
+    assert explained(world).outlook == "Its run goes on: sensor passes when U succeeds."
+
+
+def test_what_a_sensor_has_passed_on(world: SimulatedWorld) -> None:
+    world.trigger("U")
+    world.run("U")
+    world.passes("D", "sensor", "U")
+    (wait,) = waits_of(reading := read(world.store, world.keys), None, all_=True)
+    says = wait_as_json(reading, wait, datetime.now(UTC))["says"]
+    assert says.startswith(f"passed: U@{PARTITION} succeeded in run scheduled__{PARTITION} at 20")
+    world.clear("U")
+    world.start("U")
+    world.settle()
+    (wait,) = waits_of(reading := read(world.store, world.keys), None, all_=True)
+    says = wait_as_json(reading, wait, datetime.now(UTC))["says"]
+    assert says.startswith(f"passed: U@{PARTITION} succeeded in run scheduled__{PARTITION}, revision ")

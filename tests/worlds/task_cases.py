@@ -293,6 +293,23 @@ def case_task_of_the_past(world: World) -> None:
     assert (world.runs("D"), world.runs("E")) == (0, 1)
 
 
+def case_task_that_had_ended_when_its_dependency_was_published(world: World) -> None:
+    """``load`` has ended, and U's run has not, when D begins to wait for ``load``: it counts as new."""
+    world.dependencies({"X": "U"})
+    world.has_tasks("U", extract="load", load="check", check="")
+    world.by_hand("U")
+    world.trigger("U")
+    world.start("U")
+    world.task("U", "load", "success")
+    world.settle()
+    world.dependencies({"X": "U", "D": {"upstream": LOAD}})
+    world.settle()
+    assert (world.runs("D"), world.runs("X")) == (1, 0)
+    world.finish("U")
+    world.settle()
+    assert (world.runs("D"), world.runs("X")) == (1, 1)
+
+
 def case_task_while_its_environment_is_away(world: World) -> None:
     """What became of the task cannot be seen: D waits until it can."""
     world.dependencies({"D": {"upstream": {"pipeline": "team_b/U", "task": "load"}}})

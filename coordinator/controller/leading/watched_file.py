@@ -13,6 +13,8 @@ from coordinator.model.publishing.publication import content_hash
 
 _log = structlog.get_logger(__name__)
 
+_IF_ADDED = "; that is as of the watcher's start: if the environment was added since, restart the watcher"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GoodFile:
@@ -61,7 +63,8 @@ class WatchedFile:
             self._stamp = None
             self._refuse(f"{self.path}: cannot be read: {error.strerror}")
         except DependenciesError as error:
-            self._refuse(error.in_short(f"coordinator validate {self.path}"))
+            added = _IF_ADDED if error.is_about_environment else ""
+            self._refuse(error.in_short(f"coordinator validate {self.path}") + added)
         else:
             self.problem = None
             self.good = GoodFile(text, read, content_hash(read.document))

@@ -16,6 +16,7 @@ from coordinator.model.assets.names import is_of_assets
 from coordinator.model.documents.findings import Cursor, Findings, described, nearest
 from coordinator.model.documents.forms import ELSEWHERE
 from coordinator.model.documents.json_text import Members, NotJson
+from coordinator.model.documents.problems import UNKNOWN_ENVIRONMENT
 from coordinator.model.durations import parse_duration
 from coordinator.model.partitions import time_zone
 from coordinator.model.references import PipelineRef
@@ -196,7 +197,7 @@ class FieldReader:
         known = sorted(self._environments)
         self._findings.add(
             cursor,
-            f"unknown environment {described(environment)}{nearest(environment, known)}",
+            f"{UNKNOWN_ENVIRONMENT} {described(environment)}{nearest(environment, known)}",
             f"configured are {', '.join(known)}" if known else "none is configured",
         )
         return False

@@ -10,6 +10,9 @@ from coordinator.errors import ConfigurationError
 SHOWN = 50
 """A message lists so many problems; the error itself holds all of them."""
 
+UNKNOWN_ENVIRONMENT = "unknown environment"
+"""How the reason begins where an environment is not configured."""
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -55,6 +58,11 @@ class DependenciesError(ConfigurationError):
         """
         first, more = f"{self.source}:{self.problems[0]}", len(self.problems) - 1
         return f"{first} (and {more} more: {see})" if more else first
+
+    @property
+    def is_about_environment(self) -> bool:
+        """Whether the first problem is an environment that is not configured."""
+        return self.problems[0].reason.startswith(UNKNOWN_ENVIRONMENT)
 
     def __reduce__(self) -> tuple[type[DependenciesError], tuple[str, tuple[Problem, ...]]]:
         return DependenciesError, (self.source, self.problems)

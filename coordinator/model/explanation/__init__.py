@@ -7,7 +7,7 @@ everything, and ``as_json`` is the same for programs.
 from coordinator.model.explanation.as_json import as_json
 from coordinator.model.explanation.causes import Cause, Kind
 from coordinator.model.explanation.changes import what_changed
-from coordinator.model.explanation.explained import Explanation, explain
+from coordinator.model.explanation.explained import Explanation, explain, headline_of_run
 from coordinator.model.explanation.headline import headline
 from coordinator.model.explanation.in_words import InWords, in_words
 from coordinator.model.explanation.of_task import task_in_words
@@ -25,6 +25,7 @@ __all__ = [
     "as_json",
     "explain",
     "headline",
+    "headline_of_run",
     "hold_in_words",
     "in_words",
     "order_in_words",

@@ -222,7 +222,10 @@ def not_met(propagation: Propagation, upstream: Target, on: On, via: tuple[Targe
         if (removed := _removed(propagation, upstream)) is not None:
             remedy = f"if it has succeeded there, report that: {how}; else run it in this partition, or clear its run"
             return Cause(upstream, Kind.NOT_YET, f"has not run in this partition, or {removed}", remedy, via)
-        remedy = f"run it in this partition; if it has run there, report how it ended: {how}"
+        remedy = (
+            "run it in this partition (if its run is queued there: is its DAG paused?); outside Airflow, report "
+            f"success or failed: {how}"
+        )
         return Cause(upstream, Kind.NOT_YET, "has not run in this partition yet", remedy, via)
     if state.state is State.FAILED:
         return failure(upstream, state, via)
@@ -352,7 +355,8 @@ def _task_not_ended(propagation: Propagation, task: Target, via: tuple[Target, .
     run_id = seen.run.run_id
     if seen.missing:
         says = f"is no task of run {run_id}: its DAG did not have it"
-        return Cause(task, Kind.NOT_YET, says, "correct its name, or run the DAG that has it", via, run_id)
+        remedy = "correct its name (and clear a sensor that waits), or run the DAG that has it"
+        return Cause(task, Kind.NOT_YET, says, remedy, via, run_id)
     return Cause(task, Kind.NOT_YET, f"did not run in run {run_id}, which has ended", "clear it", via, run_id)
 
 

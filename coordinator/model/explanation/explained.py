@@ -12,7 +12,7 @@ from coordinator.model.explanation.headline import MOVING, headline
 from coordinator.model.explanation.outlook import outlook
 from coordinator.model.explanation.tree import Line, tree
 from coordinator.model.explanation.waits import WaitingSensor
-from coordinator.model.explanation.words import LISTED, listed, named, sensor_name
+from coordinator.model.explanation.words import LISTED, asked_for, listed, named, sensor_name
 from coordinator.model.hold import Hold
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
@@ -42,12 +42,7 @@ class Explanation:
 
     @property
     def headline(self) -> str:
-        if self.waiting and not MOVING.isdisjoint(self.decision.obstacles):
-            names = listed([sensor_name(one.ref) for one in self.waiting])
-            upstreams = listed([named(one.wait.upstream, self.decision.target) for one in self.waiting])
-            sensors = "its sensor {} waits" if len(self.waiting) == 1 else "its sensors {} wait"
-            return f"{self.decision.target} runs, and {sensors.format(names)} for {upstreams}"
-        return headline(self.decision)
+        return headline_of_run(self.decision, self.waiting)
 
     def because(self) -> Iterator[str]:
         """The causes as sentences; of many causes of one kind, only some are named."""
@@ -79,6 +74,28 @@ class Explanation:
         return every if more <= 0 else [*every[:LISTED], f"and {more} more: see them with --json"]
 
 
+def headline_of_run(decision: Decision, waiting: Sequence[WaitingSensor]) -> str:
+    """The decision in one sentence; of a run whose sensors wait, what they wait for."""
+    if waiting and not MOVING.isdisjoint(decision.obstacles):
+        names = listed([sensor_name(one.ref) for one in waiting])
+        upstreams = listed([named(one.wait.upstream, decision.target) for one in waiting])
+        sensors = "its sensor {} waits" if len(waiting) == 1 else "its sensors {} wait"
+        return f"{decision.target} runs, and {sensors.format(names)} for {upstreams}"
+    return headline(decision)
+
+
+def _outlook_of_run(propagation: Propagation, decision: Decision, waiting: Sequence[WaitingSensor]) -> str:
+    """The same for the outlook."""
+    if not waiting or MOVING.isdisjoint(decision.obstacles):
+        return outlook(propagation, decision)
+    passes = [
+        f"{sensor_name(one.ref)} passes when {named(one.wait.upstream, decision.target)} {asked_for(one.wait.on)}"
+        for one in waiting
+    ]
+    goes_on = f"Its run goes on: {listed(passes)}."
+    return goes_on if decision.evaluated is None else f"{goes_on} {outlook(propagation, decision)}"
+
+
 def explain(
     propagation: Propagation, target: Target, *, known: bool = True, waiting: Sequence[WaitingSensor] = ()
 ) -> Explanation:
@@ -102,6 +119,6 @@ def explain(
         hold=propagation.hold(target.pipeline),
         lines=tuple(tree(decision.evaluated, target, why)) if decision.evaluated is not None else (),
         causes=(*causes, *(cause for place, cause in of_sensors.items() if place not in of_itself)),
-        outlook=outlook(propagation, decision),
+        outlook=_outlook_of_run(propagation, decision, waiting),
         waiting=tuple(waiting),
     )

@@ -106,7 +106,7 @@ def how_to_release(target: Target, partition: bool = False) -> str:
 
 
 def how_to_report(target: Target) -> str:
-    """The command to report a success, quoted for a shell."""
+    """The command to report an end, here a success, quoted for a shell."""
     return f"coordinator report {target.pipeline} success -p {shlex.quote(target.partition)}"
 
 

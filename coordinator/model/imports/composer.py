@@ -107,7 +107,9 @@ def import_composer(files: Iterable[tuple[str, str]], *, environment: str) -> Im
             imported.environments[missing] = {"kind": "composer", "url": _NO_ADDRESS}
             what = f"environment {missing!r} has no URL in any file: set [environments.{missing}] url"
             imported.left.append(Remark(place, what))
+            imported.to_set.append(f"[environments.{missing}] url")
     if imported.environments:
+        imported.to_set += ["airflow_version = 2 where it is an Airflow 2", "observe = true where it takes no plugin"]
         what = "each environment is taken for Airflow 3: where it is Airflow 2, set airflow_version = 2"
         imported.changed.append(Remark("coordinator.toml", what))
     return imported
@@ -162,7 +164,7 @@ def _take_addresses(name: str, found: Mapping[str, Any], imported: Imported) -> 
         url = mapping.url.rstrip("/")
         known = imported.environments.get(environment)
         if known is not None and known["url"] != url:
-            what = f"another address is known: {known['url']}"
+            what = f"left out: {environment} keeps the address of a file before, {known['url']}, and not {url}"
             imported.left.append(Remark(place_in(name, (environment,)), what))
             continue
         imported.left += [Remark(place_in(name, loc), "an unknown field") for loc in mapping.unknown(environment)]

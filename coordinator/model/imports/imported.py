@@ -32,12 +32,14 @@ class Imported:
 
     :ivar left: what could not be carried over.
     :ivar changed: what means something else now, so that somebody should look at it.
+    :ivar to_set: what a person has still to set in coordinator.toml, besides etcd and credentials.
     """
 
     dependencies: dict[str, Any] = field(default_factory=dict)
     environments: dict[str, dict[str, Any]] = field(default_factory=dict)
     left: list[Remark] = field(default_factory=list)
     changed: list[Remark] = field(default_factory=list)
+    to_set: list[str] = field(default_factory=list)
 
     def document(self) -> str:
         """The text of dependencies.json."""

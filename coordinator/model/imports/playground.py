@@ -13,6 +13,7 @@ def import_playground(name: str, text: str) -> Imported:
     :raises CannotImport: it is no JSON object.
     """
     imported = Imported(environments={DEFAULT_ENVIRONMENT: {"kind": "airflow", "url": "http://127.0.0.1:8080"}})
+    imported.to_set.append('[compat] etl_state = "/etl_state/tasks" where DAGs write their states there themselves')
     for child, parents in read_object(name, text).items():
         place = f"{name}: {child}"
         named = parents if isinstance(parents, list) else [parents]

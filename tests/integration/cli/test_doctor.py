@@ -293,6 +293,15 @@ def test_a_bad_dependencies_file_is_shown_with_its_places(cli: Cli, with_airflow
     assert [subject for subject, _ in problems(findings)] == [f"{dependencies}:1:7", f"{dependencies}:2:7"]
 
 
+def test_a_bad_file_that_names_an_unknown_environment_is_told_of_both(
+    cli: Cli, with_airflow: Path, dependencies: Path
+) -> None:
+    dependencies.write_text('{"02": 7, "03": "nowhere/01"}')
+    result = cli("doctor", "--config", with_airflow, "--dependencies", dependencies, "--json")
+    assert "unknown environment 'nowhere'" in result.stdout
+    assert "02" in result.stdout
+
+
 def test_dependencies_that_are_not_met_are_warned_of(
     cli: Cli, with_airflow: Path, dependencies: Path, etcd: EtcdStore, keys: Keys
 ) -> None:

@@ -289,5 +289,6 @@ def test_a_task_is_explained(cli: Cli, config: Path, etcd: EtcdStore, keys: Keys
     assert "load:copy" in (told := cli("explain", "load", K, "--task", "copy", "-c", config).stdout)
     assert "succeeded in run r1" in told
     assert json.loads(cli("explain", "load", K, "--task", "copy", "--json", "-c", config).stdout)["task"] == "copy"
+    assert cli("explain", "load", "--task", "copy", "-c", config).stdout == told, "in the newest partition"
     other = cli("explain", "load", K, "--task", "other", "-c", config).stdout
     assert "no dependency and no sensor waits for this task" in other

@@ -59,7 +59,7 @@ def _file(page: str | None, name: str, language: str) -> str:
     """As the page shows it, else that of this repository."""
     if page is None:
         return (REPOSITORY / name).read_text(encoding="utf-8")
-    ((_, text),) = blocks(REPOSITORY / page, language)
+    (_, text), *_ = blocks(REPOSITORY / page, language)
     return text
 
 

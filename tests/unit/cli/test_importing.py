@@ -99,6 +99,28 @@ def test_composers_mappings_come_over(cli: Cli, tmp_path: Path) -> None:
     assert told["not_carried_over"] == []
 
 
+def test_what_is_still_to_be_set_is_told(cli: Cli, tmp_path: Path) -> None:
+    playground = cli("import", "playground", put(tmp_path, "old.json", PLAYGROUND), "--output", tmp_path / "a")
+    assert '[compat] etl_state = "/etl_state/tasks"' in " ".join(playground.stdout.split())
+    mappings = [put(tmp_path, "orders.json", ORDERS), put(tmp_path, "urls.json", {"sales": ADDRESSES["sales"]})]
+    arguments = (*mappings, "--environment", "sales", "--output", tmp_path / "b", "--json")
+    told = json.loads(cli("import", "composer", *arguments).stdout)
+    assert told["to_set"] == [
+        "[environments.finance] url",
+        "airflow_version = 2 where it is an Airflow 2",
+        "observe = true where it takes no plugin",
+    ]
+
+
+def test_of_two_addresses_the_one_that_is_kept_is_told(cli: Cli, tmp_path: Path) -> None:
+    other = {"finance": {"project_id": "acme-dev", "url": "https://dev.example"}}
+    files = [put(tmp_path, "orders.json", ORDERS), put(tmp_path, "a.json", other), put(tmp_path, "b.json", ADDRESSES)]
+    told = json.loads(cli("import", "composer", *files, "--output", tmp_path / "new", "--json").stdout)
+    whats = [one["what"] for one in told["not_carried_over"]]
+    url = ADDRESSES["finance"]["url"].rstrip("/")
+    assert f"left out: finance keeps the address of a file before, https://dev.example, and not {url}" in whats
+
+
 def test_success_and_failure_of_one_workflow_are_its_end(cli: Cli, tmp_path: Path) -> None:
     target = [{"environment_name": "sales", "dag_id": "clean_up"}]
     mapping = {"source_workflow_id": "orders", "target": {"on_success": target, "on_failure": target}}

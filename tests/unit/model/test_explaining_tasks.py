@@ -80,7 +80,7 @@ def test_a_task_that_the_dag_does_not_have_is_the_cause(world: SimulatedWorld) -
     about = explained(world)
     (sentence,) = about.because()
     assert sentence.startswith("U:load is no task of run ")
-    assert about.remedies() == ["U:load: correct its name, or run the DAG that has it"]
+    assert about.remedies() == ["U:load: correct its name (and clear a sensor that waits), or run the DAG that has it"]
 
 
 def test_an_upstream_without_a_run_is_the_cause() -> None:

@@ -63,7 +63,8 @@ def test_what_people_can_do_is_not_cut_silently_and_names_whole_commands(world: 
     world.settle()
     about = explained(world, "D")
     assert about.remedies()[0] == (
-        "U1: run it in this partition; if it has run there, report how it ended: "
+        "U1: run it in this partition (if its run is queued there: is its DAG paused?); outside Airflow, report "
+        "success or failed: "
         f"coordinator report U1 success -p {PARTITION}"
     )
     assert len(about.remedies()) == len(as_json(about)["remedies"]) == 12, "programs are told all"
