@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import pytest
 import requests
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from coordinator.model.trigger import Status, TriggerRecord, read_record
 from coordinator.store.connection import EtcdStore
@@ -50,8 +50,13 @@ def publish(two: Two, dag_id: str = "publish") -> str:
 
 def patiently(ask: Callable[[], T]) -> T:
     """Ask a question, again where the connection breaks: a server may end one that nobody has used for a while, and
-    Airflow 3.3 breaks it where it shall show an event that has created a run which is still queued."""
-    broken = retry_if_exception_type(requests.ConnectionError)
+    Airflow 3.3 breaks it, or answers 500, where it shall show an event that has created a run which is still queued."""
+    broken = retry_if_exception(
+        lambda error: (
+            isinstance(error, requests.ConnectionError)
+            or (isinstance(error, AirflowApiError) and "answered 500" in str(error))
+        )
+    )
     for attempt in Retrying(retry=broken, stop=stop_after_delay(WITHIN), wait=wait_fixed(0.2)):
         with attempt:
             return ask()

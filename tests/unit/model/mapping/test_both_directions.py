@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import available_timezones
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from coordinator.model.partitions import (
@@ -227,6 +227,7 @@ def at(partition: str) -> datetime:
 
 
 @pytest.mark.slow
+@settings(suppress_health_check=[HealthCheck.filter_too_much])  # many compositions are refused, or gather
 @given(composed(st.one_of(simple, composed(simple))), st.data())
 def test_the_directions_of_chains_and_products_agree(mapping: ExactMapping, data: st.DataObject) -> None:
     assume(not gathers(mapping))
