@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from coordinator.airflow_provider.airflow_names import AirflowFailException, BaseSensorOperator, PokeReturnValue
@@ -18,6 +17,8 @@ _RERUNS = ("ignore", "clear")
 
 
 def _expected(task_id: str, name: str, given: object, allowed: Sequence[str]) -> str:
+    from difflib import get_close_matches  # only where there is a mistake: DAG files are read again and again
+
     near = get_close_matches(str(given), allowed, n=1)
     meant = f" (did you mean {near[0]!r}?)" if near else ""
     return f"sensor {task_id}: {name}={given!r}: expected {', '.join(allowed[:-1])} or {allowed[-1]}{meant}"

@@ -56,7 +56,7 @@ def watcher(served: ServedWorld) -> Service:
     )
     served.put(served.keys.reporter("default", "one"), reporter.to_value())
     served.put(served.keys.cursor("default"), dump_cursor(now - timedelta(seconds=WAITED)))
-    ref = WaitRef(Target(PipelineRef.parse("elsewhere/H"), PARTITION), "by hand", "sensor", -1)
+    ref = WaitRef(Target(PipelineRef.parse("team_b/H"), PARTITION), "by hand", "sensor", -1)
     wait = Wait(
         WaitStatus.WAITING, Target(PipelineRef.parse("never"), PARTITION), since=now - timedelta(seconds=WAITED)
     )

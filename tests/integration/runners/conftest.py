@@ -75,7 +75,9 @@ def mwaa(airflow: StandInAirflow, monkeypatch: pytest.MonkeyPatch) -> Iterator[S
         yield mwaa
 
 
-WHERE: list[Any] = ["stand-in", "stand-in of Airflow 2", "stand-in of MWAA"]
+STAND_INS = ("stand-in", "stand-in of Airflow 2", "stand-in of MWAA")
+
+WHERE: list[Any] = [*STAND_INS]
 if URL_VARIABLE in os.environ:
     WHERE.append(pytest.param("real", marks=pytest.mark.e2e))
 

@@ -21,7 +21,7 @@ from coordinator.runners.port import (
     StartRequest,
 )
 from coordinator.store.embedded import free_port
-from tests.integration.runners.conftest import AirflowApi, MakeRunner
+from tests.integration.runners.conftest import STAND_INS, AirflowApi, MakeRunner
 from tests.standin.airflow import StandInAirflow
 from tests.standin.faults import Fault
 
@@ -188,7 +188,8 @@ def test_strange_uris_are_found(airflow: StandInAirflow, make_runner: MakeRunner
     assert events(airflow, uri) == 1
 
 
-def test_it_works_through_mwaa(
+@pytest.mark.parametrize("airflow_api", STAND_INS, indirect=True)
+def test_it_works_on_each_kind(
     airflow_api: AirflowApi, make_runner: MakeRunner, request: pytest.FixtureRequest
 ) -> None:
     name = "old_airflow" if airflow_api.is_old else "airflow"
