@@ -235,8 +235,9 @@ def _unlooked(upstream: Target, event: RecordWritten | WaitAnswered, history: Hi
         queued_at = attempt.run.queued_at
         if attempt.run.run_id != run_id or used_at is None or queued_at is None or queued_at <= used_at:
             continue
-        if seconds_of(queued_at) < now - UNSEEN and upstream not in history.excused:
-            return f"it was cleared {now - seconds_of(queued_at):.0f} s before"
+        since = seconds_of(history.at(upstream, queued_at))
+        if since < now - UNSEEN and upstream not in history.excused:
+            return f"it was cleared {now - since:.0f} s before"
     return None
 
 
@@ -259,7 +260,7 @@ def nothing_is_sent_on_what_has_changed(event: Event, history: History) -> None:
         and event.before is not None
         and not event.before.state.is_terminal
         and event.before.queued_at is not None
-        and seconds_of(event.before.queued_at) < history.intents[event.token].time - UNSEEN
+        and seconds_of(history.at(event.target, event.before.queued_at)) < history.intents[event.token].time - UNSEEN
     ):
         raise PromiseBroken("what runs is left to finish", f"{event.target} was cleared while it ran")
 

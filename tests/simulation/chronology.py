@@ -1,4 +1,4 @@
-"""What is healthy ran after what it stands on, by the environments' own clocks."""
+"""What is healthy ran after what it stands on, whatever the environments' own clocks say."""
 
 from __future__ import annotations
 
@@ -33,13 +33,18 @@ def _check(target: Target, history: History, runs_of: Callable[[Target], Sequenc
             continue
         if upstream.pipeline.task:
             truth = history.tasks.now.get((upstream, above[0].run_id))
-            began = max(run.start_date for run in runs if run.start_date is not None)
+            began = history.at(target, max(run.start_date for run in runs if run.start_date is not None))
             same = truth is not None and completion == (above[0].run_id, truth.identity, truth.state)
-            if truth is not None and truth.ended_at is not None and same and began < truth.ended_at:
+            if (
+                truth is not None
+                and truth.ended_at is not None
+                and same
+                and began < history.at(upstream, truth.ended_at)
+            ):
                 raise PromiseBroken("what is healthy ran after its inputs", f"{target} began before {upstream} ended")
             continue
         if completion != (above[0].run_id, str(above[0].queued_at), above[0].state.value):
             continue  # it counts no more, or not yet: what is due, the oracle has said
-        began = max(run.start_date for run in runs if run.start_date is not None)
-        if began < above[0].end_date:
+        began = history.at(target, max(run.start_date for run in runs if run.start_date is not None))
+        if began < history.at(upstream, above[0].end_date):
             raise PromiseBroken("what is healthy ran after its inputs", f"{target} began before {upstream} ended")

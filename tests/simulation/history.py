@@ -220,6 +220,7 @@ class History:
     :ivar intended: every intent as it was first written.
     :ivar editions: all that were published. :ivar serials: they carry build numbers.
     :ivar clock_was_wrong: the time of day of the watchers' hosts.
+    :ivar clocks_behind: how far the clocks of environments' schedulers are behind.
     :ivar edition: which of the documents that people have made was published last.
     :ivar tasks: the tasks of all runs, as their environments know them.
     :ivar identities: which instances of a task a state was about, by its etcd revision.
@@ -251,6 +252,7 @@ class History:
     editions: set[int] = field(default_factory=set)
     serials: bool = False
     clock_was_wrong: bool = False
+    clocks_behind: dict[str, timedelta] = field(default_factory=dict)
     runs_in_flight: int | None = None
     starts_per_minute: int | None = None
     led: list[tuple[str, float, int]] = field(default_factory=list)
@@ -487,6 +489,10 @@ class History:
         *earlier, present = times or [""]
         del present  # it is the one that gives up
         return max((times[name][-1] - times[name][0] for name in earlier), default=0.0)
+
+    def at(self, target: Target, moment: datetime) -> datetime:
+        """What time it was when it was this moment by the clock of a pipeline's environment."""
+        return moment + self.clocks_behind.get(target.pipeline.environment, timedelta(0))
 
     def targets(self) -> set[Target]:
         """Everything that has been heard of: what has a state, a record or an order."""

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from unittest.mock import patch
 
@@ -59,6 +59,7 @@ from coordinator.model.taskstate import TaskState
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import Readiness, SeenState
 from coordinator.model.waits import Completion, Wait
+from coordinator.runners.airflow import changes
 from coordinator.runners.port import Foreign, Happened, ObservedRun, StartRequest
 from coordinator.store.leadership import HeldLease
 from coordinator.store.port import CreateRevisionIs, Transaction
@@ -642,6 +643,12 @@ def observed_runs_not_written() -> AbstractContextManager[Any]:
     return patch.object(EnvironmentPoller, "_write", lambda *_: False)
 
 
+@pytest.mark.promise("following")
+def clocks_taken_to_agree() -> AbstractContextManager[Any]:
+    """The scheduler of an observed environment may have another clock than its API server."""
+    return patch.object(changes, "BEHIND", timedelta.max)
+
+
 TASKS = Profile(tasks=1.0, sensors=0.0, observed=0.0, retention=0.0)
 PEOPLE_AND_TASKS = replace(TASKS, acts=10, exact=0.3, calm=0.6)
 SENSORS = Profile(sensors=1.0, tasks=0.5, acts=10, long_waits=0.6)
@@ -736,6 +743,7 @@ MUTATIONS: dict[str, tuple[Mutation, Profile | Callable[[int], Plan]]] = {
         (sensors_connect_nothing, SENSORS),
         (cursors_move_before_all_is_written, OBSERVED),
         (observed_runs_not_written, OBSERVED),
+        (clocks_taken_to_agree, OBSERVED),
     )
 }
 

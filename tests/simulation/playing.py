@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from dataclasses import dataclass
+from datetime import timedelta
 
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.trigger import Status
@@ -49,6 +50,10 @@ class Outcome:
         return story_of(self.plan, self.history, self.broken)
 
 
+CLOCKS_BEHIND = (0, 0, 0, 20, 50, 150, 600)
+"""Seconds by which the clock of an observed environment's scheduler is behind that of its API server."""
+
+
 def play(plan: Plan) -> Outcome:
     """Play a plan to its end, or until a promise is broken."""
     before = random.getstate()
@@ -57,6 +62,8 @@ def play(plan: Plan) -> Outcome:
         checkers=list(CHECKERS), runs_in_flight=plan.runs_in_flight, starts_per_minute=plan.starts_per_minute
     )
     history.serials = plan.serials
+    dice = random.Random(f"clocks {plan.seed}")
+    history.clocks_behind = {name: timedelta(seconds=dice.choice(CLOCKS_BEHIND)) for name in plan.observed}
     try:
         _Play(plan, history).play()
     except PromiseBroken as broken:

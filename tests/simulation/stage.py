@@ -361,6 +361,7 @@ class Stage:
 
     def _airflow(self, environment: str) -> SimulatedAirflow:
         airflow = SimulatedAirflow(now=self.clock.tick, changed=lambda change: self._changed(environment, change))
+        airflow.behind = self.history.clocks_behind.get(environment, timedelta(0))
         for name, shape in self.plan.tasks.items():
             if (pipeline := PipelineRef.parse(name)).environment == environment:
                 names = list(shape["tasks"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -41,7 +41,10 @@ class SimulatedAirflow(Airflow):
     :ivar is_down: it answers nothing; what runs, goes on.
     :ivar started: DAG and partition of every attempt that has begun.
     :ivar effects: DAG and partition of every request that has created or cleared a run.
+    :ivar behind: how far the clock of its scheduler is behind that of its API server.
     """
+
+    behind = timedelta(0)
 
     def __init__(self, *, now: Callable[[], datetime], changed: Callable[[Change], None]) -> None:
         super().__init__(now=now, changed=self._count)
@@ -51,6 +54,13 @@ class SimulatedAirflow(Airflow):
         self.is_down = False
         self.started: list[tuple[str, str]] = []
         self.effects: list[tuple[str, str]] = []
+
+    def now(self) -> datetime:
+        return super().now() - self.behind
+
+    def date(self) -> datetime:
+        """What time it is by the clock of its API server."""
+        return super().now()
 
     def newest(self, dag_id: str, partition: str, *states: State) -> Run:
         found = [
@@ -68,14 +78,15 @@ class SimulatedAirflow(Airflow):
 
 
 class DirectLine:
-    """``get`` and ``post`` of an ``AirflowClient``. :ivar date: the ``Date`` of its answers."""
+    """``get`` and ``post`` of an ``AirflowClient``."""
 
     name = "the simulated Airflow"
     dialect: Dialect = AIRFLOW_3
-    date: Callable[[], datetime | None] = staticmethod(lambda: None)
 
     def __init__(self, airflow: SimulatedAirflow) -> None:
         self.airflow = airflow
+        self.date: Callable[[], datetime] = airflow.date
+        """The ``Date`` of its answers."""
 
     def get(self, path: str, *, deadline: Deadline, query: Mapping[str, str | int] | None = None) -> Answer:
         del deadline

@@ -158,7 +158,8 @@ class EnvironmentPoller:
             poll.offset, poll.collected, poll.made_at = 0, [], None
             return
         poll.answered_at = now
-        self._problems.pop(name, None)
+        if poll.offset == 0:
+            self._note_clock(name, changed.behind)
         poll.made_at = poll.made_at or changed.made_at or message.asked_at
         poll.collected += seen
         poll.offset = changed.next_offset or 0
@@ -227,6 +228,16 @@ class EnvironmentPoller:
             asked_at=seen.asked_at,
             watermark=self._cache.watermark(pipeline),
             policy=None,
+        )
+
+    def _note_clock(self, name: str, behind: timedelta) -> None:
+        """:param behind: as :class:`~coordinator.runners.port.Changed` has it."""
+        if not behind:
+            self._problems.pop(name, None)
+            return
+        self._problems[name] = (
+            f"the last heartbeat of its scheduler is {behind.total_seconds():.0f} s old by the clock of its API "
+            "server: it is down, or its clock is behind; what it does is seen, by its own clock"
         )
 
     def _failed(self, name: str, poll: _PollState, reason: str, now: float) -> None:

@@ -231,11 +231,15 @@ class _Component(_Answer):
     status: str | None = None
 
 
+class _Scheduler(_Component):
+    latest_scheduler_heartbeat: Instant | None = None
+
+
 class HealthAnswer(_Answer):
     """``HealthInfoResponse``. A component that is not run has no status."""
 
     metadatabase: _Component
-    scheduler: _Component
+    scheduler: _Scheduler
 
 
 TRY_AGAIN = (408, 421, 425, 429)

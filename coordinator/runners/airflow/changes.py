@@ -3,12 +3,15 @@
 ``GET /dags/~/dagRuns?updated_at_gte=...`` finds them; no answer contains ``updated_at``. They are sorted by id, which
 stays: a run that changes while the pages are read moves nowhere. One that comes to match meanwhile may be left out. It
 has changed after the first page was made: the next question, which reaches back to before that, finds it.
+
+Whoever changes a run sets ``updated_at``, mostly a scheduler. So a time up to which all changes are known is one by the
+clock of the scheduler, too. Its last heartbeat says what time it is there (``GET /monitor/health``).
 """
 
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -16,7 +19,7 @@ import structlog
 from coordinator.model import bounds
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.printable import printable
-from coordinator.runners.airflow.answers import Answer
+from coordinator.runners.airflow.answers import Answer, HealthAnswer
 from coordinator.runners.airflow.client import AirflowClient
 from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.airflow.listing import PAGE, Page
@@ -36,17 +39,28 @@ _log = structlog.get_logger(__name__)
 PAGES = 20
 """Pages that are read in one go: two thousand runs. The rest follows."""
 
+BEHIND = timedelta(seconds=30)
+"""A heartbeat that is older by the API server's clock is that of a slower clock, or of a scheduler that is down:
+Airflow's own bound (``[scheduler] scheduler_health_check_threshold``)."""
+
+DOWN = timedelta(hours=1)
+"""A scheduler whose heartbeat is older is taken to be down when an environment is asked for the first time. Otherwise
+the runs of all the time that it has been down would count as new."""
+
 
 def changed_runs(client: AirflowClient, since: datetime | None, offset: int, deadline: Deadline) -> Changed:
     """Raises nothing; parameters as in ``port.Runner``."""
     runs: list[ObservedRun] = []
     first_made_at: datetime | None = None
+    behind = timedelta(0)
     total: int | None = None
     query: dict[str, str | int] = {"order_by": "id"}
     if since is not None:
         query["updated_at_gte"] = format_instant(since)
     limit = 1 if since is None else PAGE
     try:
+        if offset == 0:
+            behind = _scheduler_behind(client, deadline)
         for _ in range(PAGES):
             try:
                 answer = client.get(ANY_DAG, query={**query, "limit": limit, "offset": offset}, deadline=deadline)
@@ -64,20 +78,39 @@ def changed_runs(client: AirflowClient, since: datetime | None, offset: int, dea
                     offset, limit = offset + 1, PAGE
                 limit = max(1, limit // 2)
                 continue
-            first_made_at = first_made_at or answer.date
+            first_made_at = first_made_at or (answer.date and answer.date - behind)
             if since is None:
-                return Changed(made_at=first_made_at)
+                return Changed(made_at=answer.date if behind > DOWN else first_made_at, behind=behind)
             if total is not None and page.total < total:
                 # A run was deleted: what was behind it has moved forward, and may have been passed over.
-                return Changed(tuple(runs), made_at=first_made_at, next_offset=0)
+                return Changed(tuple(runs), made_at=first_made_at, behind=behind, next_offset=0)
             total = page.total
             runs += page.items.values()
             offset += page.length
             if page.length == 0 or offset >= total:
-                return Changed(tuple(runs), made_at=first_made_at)
+                return Changed(tuple(runs), made_at=first_made_at, behind=behind)
     except (EnvironmentUnavailable, RequestRefused) as error:
-        return Changed(tuple(runs), made_at=first_made_at, error=error.with_traceback(None))
-    return Changed(tuple(runs), made_at=first_made_at, next_offset=offset)
+        return Changed(tuple(runs), made_at=first_made_at, behind=behind, error=error.with_traceback(None))
+    return Changed(tuple(runs), made_at=first_made_at, behind=behind, next_offset=offset)
+
+
+def _scheduler_behind(client: AirflowClient, deadline: Deadline) -> timedelta:
+    """How old the scheduler's last heartbeat is by the API server's clock, if that is more than :data:`BEHIND`;
+    otherwise, and where the address of the health check is closed to us, zero.
+
+    :raises EnvironmentUnavailable: no answer.
+    :raises RequestRefused: it is not known now. To go on without it could pass over what has changed.
+    """
+    answer = client.get(client.dialect.health, deadline=deadline)
+    if answer.status in (403, 404):
+        return timedelta(0)
+    if answer.status != 200:
+        raise refusal(answer)
+    heartbeat = answer.read(HealthAnswer).scheduler.latest_scheduler_heartbeat
+    if answer.date is None or heartbeat is None:
+        return timedelta(0)
+    behind = answer.date - heartbeat
+    return behind if behind > BEHIND else timedelta(0)
 
 
 class _UnreadableRuns(EnvironmentUnavailable):

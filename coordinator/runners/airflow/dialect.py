@@ -36,7 +36,7 @@ class Dialect:
     """One version of the REST API. Each of the readers raises as :meth:`Answer.read` does.
 
     :ivar api: the beginning of every path.
-    :ivar health: the path of the health check, from the root.
+    :ivar health: the path of the health check.
     :ivar has_login: ``POST /auth/token`` exchanges a password for a token.
     :ivar has_prefix_filters: lists can be asked for several names at once.
     :ivar sorts_tasks: a list of task instances can be sorted, and leaves out silently what may not be read.
@@ -124,7 +124,7 @@ def _unstarted(answer: Answer) -> datetime:
 
 AIRFLOW_3 = Dialect(
     api="/api/v2",
-    health="/api/v2/monitor/health",
+    health="/monitor/health",
     has_login=True,
     has_prefix_filters=True,
     sorts_tasks=True,
@@ -144,7 +144,7 @@ AIRFLOW_3 = Dialect(
 
 AIRFLOW_2 = Dialect(
     api="/api/v1",
-    health="/api/v1/health",
+    health="/health",
     has_login=False,
     has_prefix_filters=False,
     sorts_tasks=False,
