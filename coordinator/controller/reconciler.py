@@ -503,7 +503,7 @@ class Reconciler:
 
     def _pump(self, now: float) -> None:
         if not self._term.is_lost:
-            for target, token in self._dispatchers.pump(now):
+            for target, token in self._dispatchers.pump(now, known_revision=self.ledger.known_revision):
                 self.reconcile.not_sent(target, token)
 
     def _admit(self, now: float) -> None:

@@ -18,9 +18,8 @@ class FaultyLine(DirectLine):
     def __init__(
         self, airflow: SimulatedAirflow, fault: Callable[[str], str | None], now: Callable[[], datetime]
     ) -> None:
-        super().__init__(airflow)
+        super().__init__(airflow, now)
         self._fault = fault
-        self.date = now
 
     def carry(self, question: str, call: Call) -> tuple[int, Any]:
         match self._fault(question):

@@ -81,7 +81,7 @@ class SimulatedWatcher:
         settings = world.settings
         usual = EnvironmentLimits(requests=REQUESTS)
         self.dispatchers = Dispatchers.make(
-            {environment: DirectRunner(DirectLine(airflow)) for environment, airflow in world.airflows.items()},
+            {name: DirectRunner(DirectLine(airflow, world.clock.now)) for name, airflow in world.airflows.items()},
             {environment: world.environment_limits.get(environment, usual) for environment in world.airflows},
             settings=settings,
             executor=self,

@@ -58,10 +58,6 @@ class SimulatedAirflow(Airflow):
     def now(self) -> datetime:
         return super().now() - self.behind
 
-    def date(self) -> datetime:
-        """What time it is by the clock of its API server."""
-        return super().now()
-
     def newest(self, dag_id: str, partition: str, *states: State) -> Run:
         found = [
             run
@@ -78,15 +74,14 @@ class SimulatedAirflow(Airflow):
 
 
 class DirectLine:
-    """``get`` and ``post`` of an ``AirflowClient``."""
+    """``get`` and ``post`` of an ``AirflowClient``. :param date: the ``Date`` of its answers."""
 
     name = "the simulated Airflow"
     dialect: Dialect = AIRFLOW_3
 
-    def __init__(self, airflow: SimulatedAirflow) -> None:
+    def __init__(self, airflow: SimulatedAirflow, date: Callable[[], datetime | None] = lambda: None) -> None:
         self.airflow = airflow
-        self.date: Callable[[], datetime] = airflow.date
-        """The ``Date`` of its answers."""
+        self._date = date
 
     def get(self, path: str, *, deadline: Deadline, query: Mapping[str, str | int] | None = None) -> Answer:
         del deadline
@@ -120,7 +115,7 @@ class DirectLine:
         if self.airflow.is_down:
             raise EnvironmentUnavailable("connection refused")
         status, body = self.carry(question, call)
-        return Answer(question, status, json.dumps(body).encode(), date=self.date())
+        return Answer(question, status, json.dumps(body).encode(), date=self._date())
 
 
 class DirectRunner:

@@ -99,6 +99,7 @@ class Dispatcher:
     :ivar last_error: what the environment last said instead of an answer.
     :ivar looks_sent: how many looks have gone out.
     :ivar answers: counts of outcomes, by what was done and how it ended.
+    :ivar known_revision: the latest of etcd that was known when requests were sent last.
     :ivar term: the term (create revision of the leader key) in which requests are decided.
     """
 
@@ -127,6 +128,7 @@ class Dispatcher:
         self.last_error: str | None = None
         self.looks_sent = 0
         self.answers: Counter[tuple[str, str]] = Counter()
+        self.known_revision = 0
         self.term: int | None = None
         self.admission = Admission(
             slots=limits.requests * PREFETCH,
@@ -293,7 +295,14 @@ class Dispatcher:
 
     def _send_look(self, look: Look) -> None:
         self.looks_sent += 1
-        job = look_job(self.environment, self._runner, look.in_order(), timeout=look.timeout(), now=self._now)
+        job = look_job(
+            self.environment,
+            self._runner,
+            look.in_order(),
+            timeout=look.timeout(),
+            now=self._now,
+            known_revision=self.known_revision,
+        )
         self._executor.look(self.environment, job)
 
 

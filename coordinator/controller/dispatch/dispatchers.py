@@ -92,9 +92,18 @@ class Dispatchers:
         """The targets whose turn it is now, each with its priority."""
         return [admitted for dispatcher in self.all() for admitted in dispatcher.admit(now)]
 
-    def pump(self, now: float) -> list[tuple[Target, str]]:
-        """Send what may go out now. :returns: the requests, by target and token, that were too old to be sent."""
-        return [stale for dispatcher in self.all() for stale in dispatcher.pump(now)]
+    def pump(self, now: float, *, known_revision: int) -> list[tuple[Target, str]]:
+        """Send what may go out now.
+
+        :param now: monotonic seconds.
+        :param known_revision: the latest of etcd that is known.
+        :returns: the requests, by target and token, that were too old to be sent.
+        """
+        stale: list[tuple[Target, str]] = []
+        for dispatcher in self.all():
+            dispatcher.known_revision = known_revision
+            stale += dispatcher.pump(now)
+        return stale
 
     def begin_term(self, term: int | None, cache: Cache, *, now: float, at: datetime) -> None:
         """A term has begun, or ended (``None``).

@@ -57,10 +57,12 @@ class LookDone:
     """A message: the result of a look.
 
     :ivar asked_at: before the question was sent: what it saw is at least that new, and may be no newer.
+    :ivar known_revision: the latest of etcd that was known then.
     """
 
     environment: str
     asked_at: datetime
+    known_revision: int
     looked: Looked
 
     @property
@@ -144,9 +146,19 @@ class RequestJob:
 
 
 def look_job(
-    environment: str, runner: Runner, asked: Sequence[RunOrTask], *, timeout: float, now: Callable[[], datetime]
+    environment: str,
+    runner: Runner,
+    asked: Sequence[RunOrTask],
+    *,
+    timeout: float,
+    now: Callable[[], datetime],
+    known_revision: int,
 ) -> Callable[[], LookDone]:
-    """A look at these runs and tasks, the first of them first. :param timeout: seconds, for the whole look."""
+    """A look at these runs and tasks, the first of them first.
+
+    :param timeout: seconds, for the whole look.
+    :param known_revision: the latest of etcd that is known.
+    """
 
     def run() -> LookDone:
         asked_at = now()
@@ -156,7 +168,7 @@ def look_job(
             looked = Looked(unanswered=frozenset(asked), error=error.with_traceback(None))
         except Exception as error:  # noqa: BLE001 - a defect of a runner must not stop the watcher
             looked = Looked(unanswered=frozenset(asked), error=_defect("look", error))
-        return LookDone(environment, asked_at, looked)
+        return LookDone(environment, asked_at, known_revision, looked)
 
     return run
 

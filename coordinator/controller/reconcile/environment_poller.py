@@ -47,11 +47,13 @@ class _Seen(NamedTuple):
     """A run as an answer has shown it.
 
     :ivar asked_at: when its environment was asked.
+    :ivar known_revision: the latest of etcd that was known then.
     """
 
     target: Target
     run: ObservedRun
     asked_at: datetime
+    known_revision: int
 
 
 @dataclass(slots=True)
@@ -59,6 +61,7 @@ class _PollState:
     """One environment.
 
     :ivar cursor: changes since then are asked for; ``None``: the first answer will say what time it is there.
+    :ivar known_revision: the latest of etcd that was known when the question was asked.
     :ivar offset: where to go on, if there were more than one question reads.
     :ivar made_at: when the first of these answers was made.
     :ivar seen: the runs that were seen in them, until they stand in etcd.
@@ -71,6 +74,7 @@ class _PollState:
     answered_at: float | None = None
     cursor: datetime | None = None
     is_asking: bool = False
+    known_revision: int = 0
     offset: int = 0
     made_at: datetime | None = None
     collected: list[_Seen] = field(default_factory=list)
@@ -138,7 +142,7 @@ class EnvironmentPoller:
         for name, poll in self._polls.items():
             dispatcher = self._dispatchers.get(name)
             if dispatcher is not None and not poll.is_asking and now >= poll.due_at:
-                poll.is_asking = True
+                poll.is_asking, poll.known_revision = True, self._ledger.known_revision
                 dispatcher.observe(poll.cursor, poll.offset)
 
     def take(self, message: ChangesSeen, now: float) -> None:
@@ -149,7 +153,7 @@ class EnvironmentPoller:
             return  # of an earlier term
         poll.is_asking = False
         # Of all DAGs, as reporters tell of all: a dependency on one may be published a moment later.
-        seen = [_Seen(_target_of(name, run), run, message.asked_at) for run in changed.runs]
+        seen = [_Seen(_target_of(name, run), run, message.asked_at, poll.known_revision) for run in changed.runs]
         news = sum([self._write(one) for one in seen])
         if news:
             _log.info("environment.observed", environment=name, changed=len(changed.runs), new=news)
@@ -226,6 +230,7 @@ class EnvironmentPoller:
             present.value if present is not None else None,
             seen.run,
             asked_at=seen.asked_at,
+            is_older=present is not None and present.revision > seen.known_revision,
             watermark=self._cache.watermark(pipeline),
             policy=None,
         )

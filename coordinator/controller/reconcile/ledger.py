@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from coordinator.controller.decision_log import LogEvent
 from coordinator.controller.state.cache import Cache
-from coordinator.controller.writes import RecordWrite, Result, StateWrite, WaitWrite, Write, commit
+from coordinator.controller.writes import Lost, RecordWrite, Result, StateWrite, WaitWrite, Write, Written, commit
 from coordinator.model.decide import Decision
 from coordinator.model.references import Target
 from coordinator.model.trigger import TriggerRecord, dump_record
@@ -24,6 +24,12 @@ class Ledger:
         self._keys = keys
         self._cache = cache
         self._writes: list[Write] = []
+        self._written = 0
+
+    @property
+    def known_revision(self) -> int:
+        """The latest etcd revision that is known: what is asked from now on shows what was so then, or later."""
+        return max(self._cache.revision, self._written)
 
     def __bool__(self) -> bool:
         return bool(self._writes)
@@ -109,4 +115,7 @@ class Ledger:
         """
         writes, self._writes = self._writes, []
         if writes:
-            yield from commit(self._store, CreateRevisionIs(self._keys.leader, term), writes)
+            for write, result in commit(self._store, CreateRevisionIs(self._keys.leader, term), writes):
+                if isinstance(result, Written | Lost):
+                    self._written = max(self._written, result.revision)
+                yield write, result

@@ -34,6 +34,7 @@ def observation_to_report(
     run: ObservedRun,
     *,
     asked_at: datetime,
+    is_older: bool,
     watermark: Watermark | None,
     policy: Followed | None,
 ) -> ObservedRun | None:
@@ -42,7 +43,8 @@ def observation_to_report(
     A run that has ended and is queued again is reported as the newer attempt that it is.
 
     :param present: the value of the state key.
-    :param asked_at: when the environment was asked; a state that was observed since then is newer.
+    :param asked_at: when the environment was asked.
+    :param is_older: the state was written after that, so that it may be newer than what the environment has shown.
     :param watermark: of the pipeline: a run that retention has removed is not reported again.
     :param policy: ``None``: it is of an observed environment, where nothing else reports.
     """
@@ -52,12 +54,11 @@ def observation_to_report(
         # A key that somebody deleted means "not yet" and stays so, unless the run goes on or its end is waited for.
         return run if policy is None or policy.in_flight or not run.state.is_terminal else None
     is_same_run = present.attempt.run_id == run.run_id
-    is_stale = present.observed_at is not None and present.observed_at > asked_at
-    if run.queued_at is None and (policy is not None or is_stale or present.attempt == Attempt(run.run_id)):
+    if run.queued_at is None and (policy is not None or is_older or present.attempt == Attempt(run.run_id)):
         return None  # it was made as running, and has not ended: it may be the attempt that is known
     if run.is_estimated and is_same_run and not present.state.is_terminal:
         return None  # it is queued, and was
-    if run.is_estimated and is_stale:
+    if run.is_estimated and is_older:
         return None
     if policy is not None and present.attempt.queued_at is None:
         # Its writer sends no queued_at: its own report of the end would be another completion beside ours. So ours

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from itertools import chain
 
 import structlog
@@ -92,7 +91,7 @@ class Observer:
             _log.info("look.unfinished", environment=message.environment, seen=len(message.looked.seen), left=len(left))
         for answer in self._checks.answered(message):
             try:
-                written = [self._written(subject, answer, message.asked_at) for subject in answer.subjects]
+                written = [self._written(subject, answer, message) for subject in answer.subjects]
             except Exception as error:  # noqa: BLE001 - the other answers count, and the targets that wait go on
                 _log.exception("look.broken", environment=message.environment, run=answer.ref.run_id, exc_info=error)
                 written = []
@@ -162,8 +161,9 @@ class Observer:
             return True
         return bool(self._cache.waits.behind(target.whole))
 
-    def _written(self, subject: Target, answer: Answer, asked_at: datetime) -> bool:
+    def _written(self, subject: Target, answer: Answer, message: LookDone) -> bool:
         """Whether an answer has shown something new of a subject, which is to be written."""
+        asked_at = message.asked_at
         if answer.refused is not None:
             if not isinstance(answer.ref, TaskRef) or answer.ref.task_id != subject.pipeline.task:
                 return False
@@ -177,13 +177,13 @@ class Observer:
             case TaskRef() as ref, None:
                 return self._tasks.run_is_gone(subject, ref, asked_at, answer.askers)
             case _, ObservedTask() as task:
-                of_run = self._observe(subject.whole, task.run, asked_at, answer.askers)
+                of_run = self._observe(subject.whole, task.run, message, answer.askers)
                 return self._tasks.observe(subject, task, asked_at, answer.askers) or of_run
             case _, ObservedRun() as run:
-                return self._observe(subject, run, asked_at, answer.askers)
+                return self._observe(subject, run, message, answer.askers)
         raise AssertionError(answer)
 
-    def _observe(self, subject: Target, run: ObservedRun, asked_at: datetime, askers: frozenset[Target]) -> bool:
+    def _observe(self, subject: Target, run: ObservedRun, message: LookDone, askers: frozenset[Target]) -> bool:
         seen = self._cache.state(subject)
         end_seen = run.state.is_terminal and self._following.end_seen(subject)
         in_flight = self._record_in_flight(subject) is not None
@@ -193,13 +193,14 @@ class Observer:
         found = observation_to_report(
             seen.value if seen else None,
             run,
-            asked_at=asked_at,
+            asked_at=message.asked_at,
+            is_older=seen is not None and seen.revision > message.known_revision,
             watermark=self._cache.watermark(subject.pipeline),
             policy=Followed(in_flight, end_seen),
         )
         if found is None:
             return False
-        document = document_of(found, reported_by=f"coordinator/{self._who}", observed_at=asked_at)
+        document = document_of(found, reported_by=f"coordinator/{self._who}", observed_at=message.asked_at)
         _log.info("state.observed", pipeline=str(subject.pipeline), partition=subject.partition, state=str(run.state))
         self._ledger.state(subject, document.to_value(), askers=askers)
         return True

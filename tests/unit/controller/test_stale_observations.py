@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from coordinator.controller.dispatch.dispatchers import Dispatchers
 from coordinator.controller.dispatch.jobs import ChangesSeen
 from coordinator.controller.reconcile.environment_poller import OVERLAP, EnvironmentPoller, Polling
@@ -61,10 +63,20 @@ class _Environment:
         self.store.commit(Transaction((), (Put(self.keys.state(UPSTREAM), document.to_value()),)))
         self._read()
 
-    def answers(self, state: str, asked_at: float, *, start: float = 0.0, is_estimated: bool = False) -> None:
-        """The environment answers a question that was sent then."""
+    def answers(
+        self,
+        state: str,
+        asked_at: float,
+        *,
+        start: float = 0.0,
+        is_estimated: bool = False,
+        meanwhile: RunStateDocument | None = None,
+    ) -> None:
+        """The environment answers a question that was sent then. :param meanwhile: what was reported since."""
         self.at += 60.0
         self.poller.ask(self.at)
+        if meanwhile is not None:
+            self.put(meanwhile)
         poll = self.poller._polls["old"]
         runs: tuple[ObservedRun, ...] = ()
         if state != "nothing yet":
@@ -89,16 +101,18 @@ def test_a_late_answer_does_not_queue_a_run_that_has_ended_since() -> None:
     """The run was queued at the question, and has ended before its answer arrives: it would be queued for ever."""
     environment = _Environment()
     end = RunStateDocument(state=State.SUCCESS, run_id="r", queued_at=seconds(100.5), observed_at=seconds(120))
-    environment.put(end)
-    environment.answers("queued", 100, start=99, is_estimated=True)
+    environment.answers("queued", 100, start=99, is_estimated=True, meanwhile=end)
     environment.answers("success", 200, start=100.5)
     assert environment.state().state is State.SUCCESS
     assert environment.poller._polls["old"].cursor == seconds(100) - OVERLAP, "the late answer holds nothing up"
 
 
-def test_a_run_that_is_queued_again_is_queued() -> None:
+@pytest.mark.promise("clock-steps")
+@pytest.mark.parametrize("ahead", [0, 3600])
+def test_a_run_that_is_queued_again_is_queued(ahead: int) -> None:
+    """Whether or not the clock of who has seen the end was ahead."""
     environment = _Environment()
-    end = RunStateDocument(state=State.SUCCESS, run_id="r", queued_at=seconds(10.5), observed_at=seconds(12))
+    end = RunStateDocument(state=State.SUCCESS, run_id="r", queued_at=seconds(10.5), observed_at=seconds(12 + ahead))
     environment.put(end)
     environment.answers("queued", 12.5, start=10, is_estimated=True)
     assert environment.state().state is State.QUEUED
