@@ -133,7 +133,7 @@ class Reconciler:
         self.cache = Cache(keys, fresh_for=settings.fresh_for)
         self.propagation = Propagation(Graph(), self.cache, now=clock.now())
         self.breakage = Breakage(self.counters)
-        self.ledger = Ledger(store, keys, self.cache)
+        self.ledger = Ledger(store, keys, self.cache, who=who)
         self._trigger_log = TriggerLog(self.counters, self.cache, clock, options.decisions)
         self._checks = Checks(self.cache, self.propagation, dispatchers, self.queue, timeout=settings.look_timeout)
         self.reconcile = Reconcile(
@@ -151,7 +151,7 @@ class Reconciler:
                 log=self._trigger_log,
             ),
         )
-        tasks = TaskObserver(self.cache, self.ledger, every=settings.follow_tasks_after, who=who)
+        tasks = TaskObserver(self.cache, self.ledger, every=settings.follow_tasks_after)
         self._waits = WaitController(
             self.propagation,
             self.cache,
@@ -166,11 +166,9 @@ class Reconciler:
             self.cache,
             checks=self._checks,
             ledger=self.ledger,
-            queue=self.queue,
             tasks=tasks,
             waits=self._waits,
-            settings=settings,
-            who=who,
+            every=settings.follow_after,
         )
         self.environment_poller = EnvironmentPoller(
             self.cache,
@@ -178,7 +176,7 @@ class Reconciler:
             keys=keys,
             dispatchers=dispatchers,
             ledger=self.ledger,
-            polling=Polling(options.observed, settings.observe_every, settings.observe_idle, who),
+            polling=Polling(options.observed, settings.observe_every, settings.observe_idle),
         )
         self._sweeper = None
         if options.retention is not None:

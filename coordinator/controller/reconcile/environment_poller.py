@@ -90,13 +90,11 @@ class Polling:
     :ivar environments: the names of the observed ones.
     :ivar every: seconds between two questions while something happens there.
     :ivar idle: seconds to which the pauses grow while nothing does.
-    :ivar who: this watcher's name, for ``reported_by``.
     """
 
     environments: Collection[str]
     every: float
     idle: float
-    who: str
 
 
 class EnvironmentPoller:
@@ -216,7 +214,7 @@ class EnvironmentPoller:
         """Write a run's state, if it is news. Returns whether it is."""
         if (run := self._news_in(seen)) is None:
             return False
-        document = document_of(run, reported_by=f"coordinator/{self._polling.who}", observed_at=seen.asked_at)
+        document = document_of(run, reported_by=self._ledger.reported_by, observed_at=seen.asked_at)
         self._ledger.state(seen.target, document.to_value(), askers=frozenset())
         return True
 

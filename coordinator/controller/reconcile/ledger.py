@@ -17,12 +17,17 @@ from coordinator.store.port import CreateRevisionIs, Delete, ModRevisionIs, Put,
 
 
 class Ledger:
-    """Collects them, and writes them together."""
+    """Collects them, and writes them together.
 
-    def __init__(self, store: Store, keys: Keys, cache: Cache) -> None:
+    :param who: this watcher's name.
+    :ivar reported_by: the same, for states that it writes.
+    """
+
+    def __init__(self, store: Store, keys: Keys, cache: Cache, *, who: str) -> None:
         self._store = store
         self._keys = keys
         self._cache = cache
+        self.reported_by = f"coordinator/{who}"
         self._writes: list[Write] = []
         self._written = 0
 

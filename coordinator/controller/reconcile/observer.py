@@ -6,9 +6,7 @@ from itertools import chain
 
 import structlog
 
-from coordinator.config.settings import WatcherSettings
 from coordinator.controller.dispatch.jobs import LookDone
-from coordinator.controller.queue.work_queue import WorkQueue
 from coordinator.controller.reconcile import records
 from coordinator.controller.reconcile.following import FollowedRun, Following
 from coordinator.controller.reconcile.ledger import Ledger
@@ -36,7 +34,7 @@ class Observer:
 
     :param tasks: looks at tasks that something waits for.
     :param waits: looks at sensors that wait.
-    :param who: this watcher's name, for ``reported_by``.
+    :param every: seconds without news until the first question about a run that is followed.
     """
 
     def __init__(
@@ -46,22 +44,18 @@ class Observer:
         *,
         checks: Checks,
         ledger: Ledger,
-        queue: WorkQueue,
         tasks: TaskObserver,
         waits: WaitController,
-        settings: WatcherSettings,
-        who: str,
+        every: float,
     ) -> None:
         self._cache = cache
         self._propagation = propagation
         self._checks = checks
         self._ledger = ledger
-        self._queue = queue
-        self._following = Following(every=settings.follow_after)
+        self._following = Following(every=every)
         self._tasks = tasks
         self._waits = waits
-        self._look_timeout = settings.look_timeout
-        self._who = who
+        self._failing: dict[str, str] = {}
 
     def clear(self) -> None:
         self._following.clear()
@@ -77,17 +71,16 @@ class Observer:
         """Ask about some of the followed runs that are due; :meth:`next_at` says when to go on."""
         for target, ref in self._following.due(now, ASKED_AT_ONCE):
             if self._matters(target):
-                self._checks.follow(target, ref, timeout=self._look_timeout)
+                self._checks.follow(target, ref)
             else:
                 self._following.want(target, None, now=now)
         for target, task in chain(self._tasks.due(now, ASKED_AT_ONCE), self._waits.due(now, ASKED_AT_ONCE)):
-            self._checks.follow(target, task, timeout=self._look_timeout)
+            self._checks.follow(target, task)
 
     def take(self, message: LookDone) -> None:
         """Handle the result of a look. The targets that wait for it are examined again with what it showed."""
-        if message.error is not None:
-            _log.warning("look.failed", environment=message.environment, reason=str(message.error))
-        elif left := message.asked_again:
+        self._log_failure(message)
+        if left := message.asked_again:
             _log.info("look.unfinished", environment=message.environment, seen=len(message.looked.seen), left=len(left))
         for answer in self._checks.answered(message):
             try:
@@ -96,8 +89,14 @@ class Observer:
                 _log.exception("look.broken", environment=message.environment, run=answer.ref.run_id, exc_info=error)
                 written = []
             if not any(written):
-                for asker in answer.askers:
-                    self._queue.add(asker, self._checks.priority(asker), first=True)
+                self._checks.go_on(answer.askers)
+
+    def _log_failure(self, message: LookDone) -> None:
+        """A refusal of the same is not logged again at every look, nor is what does not answer."""
+        reason = str(message.error) if message.error is not None else ""
+        if reason and reason != self._failing.get(message.environment):
+            _log.warning("look.failed", environment=message.environment, reason=reason)
+        self._failing[message.environment] = reason
 
     def follow(self, decision: Decision, record: TriggerRecord | None, now: float) -> None:
         """Follow a run that may not be reported, and stop following one that is reported or does not matter."""
@@ -200,7 +199,7 @@ class Observer:
         )
         if found is None:
             return False
-        document = document_of(found, reported_by=f"coordinator/{self._who}", observed_at=message.asked_at)
+        document = document_of(found, reported_by=self._ledger.reported_by, observed_at=message.asked_at)
         _log.info("state.observed", pipeline=str(subject.pipeline), partition=subject.partition, state=str(run.state))
         self._ledger.state(subject, document.to_value(), askers=askers)
         return True

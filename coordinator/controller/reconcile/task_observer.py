@@ -47,14 +47,12 @@ class TaskObserver:
     """Which tasks to look at, and what becomes of the answers.
 
     :param every: seconds until a task is looked at again; later pauses grow.
-    :param who: this watcher's name, for ``reported_by``.
     """
 
-    def __init__(self, cache: Cache, ledger: Ledger, *, every: float, who: str) -> None:
+    def __init__(self, cache: Cache, ledger: Ledger, *, every: float) -> None:
         self._cache = cache
         self._ledger = ledger
         self._following = Following(every=every, patience=PATIENCE)
-        self._who = who
 
     def clear(self) -> None:
         self._following.clear()
@@ -104,7 +102,7 @@ class TaskObserver:
         if is_known and observation_of(self._cache, target) is not TaskObservation.OUTDATED:
             return False
         _log.info("task.observed", task=str(target.pipeline), partition=target.partition, state=str(found.state))
-        self._ledger.state(target, dump_task_state(found, reported_by=f"coordinator/{self._who}"), askers=askers)
+        self._ledger.state(target, dump_task_state(found, reported_by=self._ledger.reported_by), askers=askers)
         return True
 
     def refused(
@@ -134,7 +132,7 @@ class TaskObserver:
             return False
         found = msgspec.structs.replace(found, refused=reason)
         _log.warning("task.refused", task=str(target.pipeline), partition=target.partition, reason=reason)
-        self._ledger.state(target, dump_task_state(found, reported_by=f"coordinator/{self._who}"), askers=askers)
+        self._ledger.state(target, dump_task_state(found, reported_by=self._ledger.reported_by), askers=askers)
         return True
 
     def run_is_gone(self, target: Target, ref: TaskRef, asked_at: datetime, askers: frozenset[Target]) -> bool:
@@ -160,7 +158,7 @@ class TaskObserver:
                 attempt = Attempt(run.attempt.run_id, run.attempt.queued_at)
                 found = task_state_of((), run=attempt, run_ended=True, observed_at=asked_at)
             _log.warning("task.run_deleted", task=str(target.pipeline), partition=target.partition, run=ref.run_id)
-            self._ledger.state(target, dump_task_state(found, reported_by=f"coordinator/{self._who}"), askers=askers)
+            self._ledger.state(target, dump_task_state(found, reported_by=self._ledger.reported_by), askers=askers)
             return True
         if present is None or present.attempt.run_id != ref.run_id:
             return False

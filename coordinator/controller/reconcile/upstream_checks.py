@@ -9,7 +9,7 @@ an upstream's environment is bounded: a deployment that is down never holds back
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from coordinator.controller.dispatch.dispatchers import Dispatchers
@@ -188,11 +188,16 @@ class Checks:
             heapq.heappop(self._deadlines)  # it has been answered
         return None
 
-    def follow(self, target: Target, ref: RunOrTask, *, timeout: float) -> None:
+    def go_on(self, askers: Iterable[Target]) -> None:
+        """Examine targets again whose answer has shown nothing that is to be written first."""
+        for asker in askers:
+            self._queue.add(asker, self.priority(asker), first=True)
+
+    def follow(self, target: Target, ref: RunOrTask) -> None:
         """Ask about a run or task that is only followed: no target waits for the answer."""
         if (dispatcher := self._dispatchers.of(target)) is not None:
             self._subjects.setdefault((dispatcher.environment, ref), {})[target] = dispatcher.looks_sent
-            dispatcher.look(ref, timeout=timeout, followed=True)
+            dispatcher.look(ref, timeout=self._timeout, followed=True)
 
     def answered(self, message: LookDone) -> Iterator[Answer]:
         """Handle the result of a look, or its failure. The targets that waited for it wait no more, except for their

@@ -66,7 +66,7 @@ def test_an_intent_stands_on_the_waits_as_they_were_seen(changes: bool) -> None:
     value = wait("sensor", 0).value
     assert isinstance(value, Wait)
     seen = wait("sensor", store.commit(Transaction((), (Put(key, dump_wait(value)),))).revision)
-    ledger = Ledger(store, keys, Cache(keys))
+    ledger = Ledger(store, keys, Cache(keys), who="w")
     ledger.record(RUN, intent("sensor"), sensors=(seen,))
     if changes:
         store.commit(Transaction((), (Put(key, dump_wait(replace(value, since=2))),)))

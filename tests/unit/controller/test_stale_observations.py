@@ -42,7 +42,7 @@ class _Environment:
         keys = Keys("/coordinator")
         self.keys, self.store = keys, MemoryStore(MemoryEtcd())
         self.cache = Cache(keys)
-        self.ledger = Ledger(self.store, keys, self.cache)
+        self.ledger = Ledger(self.store, keys, self.cache, who="w")
         asked: Any = {"old": _Asked()}
         self.poller = EnvironmentPoller(
             self.cache,
@@ -50,7 +50,7 @@ class _Environment:
             keys=keys,
             dispatchers=Dispatchers(asked),
             ledger=self.ledger,
-            polling=Polling({"old"}, every=2.0, idle=30.0, who="w"),
+            polling=Polling({"old"}, every=2.0, idle=30.0),
         )
         self.term = self.store.commit(
             Transaction((CreateRevisionIs(keys.leader, 0),), (Put(keys.leader, b"w"),))
