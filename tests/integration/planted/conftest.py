@@ -50,6 +50,7 @@ def run(stage: Stage, *arguments: str, config: Path, name: str = "", **variables
     """All that a command prints, with everything turned on that makes it print more."""
     command = ["--debug", "--log-level", "debug", *arguments]
     command += [str(stage.dependencies)] if name in ("validate", "plan") else []
+    command += ["--rev", str(stage.refused_at())] if name == "explain as JSON" else []
     command += ["--config", str(config)]
     command += ["--dependencies", str(stage.dependencies)] if name in WITH_DEPENDENCIES else []
     result = CliRunner().invoke(app, command, env={**stage.variables, "COLUMNS": "4000", **variables})

@@ -133,6 +133,18 @@ class Stage:
             for line in self.log_text().splitlines()
         )
 
+    def refused_at(self) -> int:
+        """The etcd revision at which the record of ``echo/A`` repeats its refusal: it is soon tried again."""
+        key, newest = f"/coordinator/trigger/echo/A/{PARTITION}", self.store.list("/").revision
+        with self.store.watch(key, from_revision=1) as stream:
+            while True:
+                stream.request_progress()
+                batch = stream.receive(10)
+                assert batch is not None and batch.revision <= newest, "no record repeats it"
+                for change in batch.changes:
+                    if change.kv is not None and b"Bearer ***" in change.kv.value:
+                        return change.revision
+
     def until(self, holds: Callable[[], bool], limit: float = 60.0) -> None:
         """Wait, and look at the command lines of all that runs meanwhile."""
         end = time.monotonic() + limit
