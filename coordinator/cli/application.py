@@ -19,6 +19,7 @@ from coordinator.cli.failures import EXIT_CODES_HELP, WORDS_HELP, CommandGroup, 
 from coordinator.cli.fill import fill
 from coordinator.cli.forget import forget
 from coordinator.cli.gaps import gaps
+from coordinator.cli.graph import graph
 from coordinator.cli.hold import hold
 from coordinator.cli.importing import importing
 from coordinator.cli.logs import LogLevel, configure_logs
@@ -60,6 +61,7 @@ app.command()(hold)
 app.command()(release)
 app.command()(rerun)
 app.command()(mark)
+app.command()(graph)
 app.command()(gaps)
 app.command()(waits)
 app.command()(fill)

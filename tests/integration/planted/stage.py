@@ -140,7 +140,8 @@ class Stage:
             while True:
                 stream.request_progress()
                 batch = stream.receive(10)
-                assert batch is not None and batch.revision <= newest, "no record repeats it"
+                assert batch is not None, "no record repeats it"
+                assert batch.revision <= newest, "no record repeats it"
                 for change in batch.changes:
                     if change.kv is not None and b"Bearer ***" in change.kv.value:
                         return change.revision
