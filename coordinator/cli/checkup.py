@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from coordinator.cli.document_checkup import read_document, warning_of
 from coordinator.cli.files_output import differing_files, file_problems
 from coordinator.cli.finding import Finding, Grade
 from coordinator.cli.reporters_checkup import examine_reporters
+from coordinator.cli.runs_checkup import examine_observed, examine_sensors
 from coordinator.config.credentials import exposed
 from coordinator.config.insecure import insecure_settings
 from coordinator.config.settings import EnvironmentSettings, EtcdSettings, HttpSettings, Settings
@@ -27,7 +28,7 @@ from coordinator.model.publishing.never_met import never_met
 from coordinator.model.publishing.unmet_lately import seen_in, unmet_lately
 from coordinator.model.references import PipelineRef
 from coordinator.runners.airflow import AirflowRunner
-from coordinator.runners.port import EnvironmentFault, EnvironmentReport
+from coordinator.runners.port import NO_TASKS, EnvironmentFault, EnvironmentReport
 from coordinator.store.capacity import PROBLEM_FROM, REMEDY, WARNING_FROM, fullness_of
 from coordinator.store.connection import EtcdStore, MemberStatus, connect
 from coordinator.store.keys import Keys, StateKey
@@ -88,26 +89,31 @@ def examine(settings: Settings, dependencies: Path | None) -> list[Finding]:
     :param dependencies: the file; ``None``: the published documents.
     """
     document, of_document = read_document(dependencies, settings.etcd, environments=settings.environments)
-    pipelines = _named_in(document)
+    pipelines, waited_for = _named_in(document), set[PipelineRef]()
     findings = [
         _configuration(settings),
-        *_examine_etcd(settings, document),
+        *_examine_etcd(settings, document, waited_for),
         *_examine_http(settings.http),
         *(Finding(Grade.WARNING, "encryption", *insecure) for insecure in insecure_settings(settings)),
         *_exposed_files(settings),
         *of_document,
         *_unconfigured(pipelines, settings),
+        *one_url_twice(settings),
         *silent_sources(document, settings),
     ]
+    pipelines |= {each.whole for each in waited_for}
     dag_ids = {
         name: sorted({each.dag_id for each in pipelines if each.environment == name and not is_of_assets(each)})
         for name in settings.environments
     }
-    upstreams = {leaf.upstream for entry in document.values() for leaf in leaves(entry.condition)}
-    with_tasks = {each.environment for each in upstreams if each.task}
+    tasks = tasks_by_environment(
+        [*(leaf.upstream for entry in document.values() for leaf in leaves(entry.condition)), *waited_for]
+    )
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         reports = pool.map(
-            lambda name: ask_environment(name, settings.environments[name], dag_ids[name], tasks=name in with_tasks),
+            lambda name: ask_environment(
+                name, settings.environments[name], dag_ids[name], tasks=tasks.get(name, NO_TASKS)
+            ),
             settings.environments,
         )
         for name, report in zip(settings.environments, reports, strict=True):
@@ -187,11 +193,16 @@ def evaluate_environment(
         found = f"DAGs that are paused: {some_of(report.paused_dags, _NAMED)}"
         remedy = "unpause them (airflow dags unpause DAG): a paused DAG takes a run and never starts it"
         yield Finding(Grade.PROBLEM, subject, found, remedy)
-    if not (report.problem or report.missing_dags or report.paused_dags):
+    for missing in report.missing_tasks:
+        found = f"DAG {missing.dag_id} has no task {missing.task_id!r}, which something waits for"
+        meant = f": did you mean {' or '.join(missing.near)}?" if missing.near else ""
+        yield Finding(Grade.PROBLEM, subject, found, f"correct its name in dependencies.json or in the sensor{meant}")
+    if not (report.problem or report.missing_dags or report.paused_dags or report.missing_tasks):
         yield Finding(Grade.OK, subject, f"version {report.version}, {dags} DAGs there and not paused")
 
 
-def _examine_etcd(settings: Settings, document: Document) -> Iterator[Finding]:
+def _examine_etcd(settings: Settings, document: Document, waited_for: set[PipelineRef]) -> Iterator[Finding]:
+    """:param waited_for: filled with the pipelines and tasks that sensors wait for."""
     try:
         store = connect(settings.etcd)
     except ConfigurationError as error:
@@ -208,6 +219,8 @@ def _examine_etcd(settings: Settings, document: Document) -> Iterator[Finding]:
             yield from examine_reporters(settings, store, keys, {one.environment for one in _named_in(document)})
             yield from _files(store, keys)
             yield from _unmet(store, keys, document)
+            yield from examine_sensors(store, keys, settings, waited_for)
+            yield from examine_observed(store, keys, settings)
     finally:
         store.close()
 
@@ -350,10 +363,38 @@ def _unconfigured(pipelines: Collection[PipelineRef], settings: Settings) -> Ite
         yield Finding(Grade.PROBLEM, f"environment {name}", found, f"add [environments.{name}]")
 
 
+def tasks_by_environment(upstreams: Iterable[PipelineRef]) -> dict[str, dict[str, set[str]]]:
+    """The tasks among these, by environment and DAG."""
+    found: dict[str, dict[str, set[str]]] = {}
+    for one in upstreams:
+        if one.task:
+            found.setdefault(one.environment, {}).setdefault(one.dag_id, set()).add(one.task)
+    return found
+
+
+def one_url_twice(settings: Settings) -> Iterator[Finding]:
+    """Environments that are told apart here, and are one."""
+    by_url: dict[str, list[str]] = {}
+    for name, environment in settings.environments.items():
+        if environment.kind != "mwaa":  # there, the name tells environments apart
+            by_url.setdefault(environment.url.rstrip("/").lower(), []).append(name)
+    for url, names in by_url.items():
+        if len(names) > 1:
+            found = f"{', '.join(sorted(names))} have the same url, {url}: a run there counts as one of each"
+            yield Finding(Grade.WARNING, "environments", found, "correct url in coordinator.toml, or keep one of them")
+
+
 def ask_environment(
-    name: str, settings: EnvironmentSettings, dag_ids: list[str], *, tasks: bool = False
+    name: str,
+    settings: EnvironmentSettings,
+    dag_ids: list[str],
+    *,
+    tasks: Mapping[str, Collection[str]] = NO_TASKS,
 ) -> EnvironmentReport:
-    """The report of an environment about these DAGs; if it did not answer, ``problem`` says why."""
+    """The report of an environment about these DAGs; if it did not answer, ``problem`` says why.
+
+    :param tasks: by DAG, those that something waits for.
+    """
     try:
         # Before any request: a missing credential is a problem even while the environment is down.
         settings.password(name)

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from coordinator.cli.checkup import ask_environment
+from coordinator.cli.checkup import ask_environment, tasks_by_environment
 from coordinator.commands.impact import NO_EFFECTS, Effects, effects_of
 from coordinator.commands.last_readable import with_last_readable
 from coordinator.commands.proposal import Proposal, Publications
@@ -31,7 +31,7 @@ from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Unreadable
 from coordinator.model.view import readable_state
 from coordinator.reading.reading import Reading, read
-from coordinator.runners.port import EnvironmentReport
+from coordinator.runners.port import NO_TASKS, EnvironmentReport
 from coordinator.store.keys import Keys
 from coordinator.store.port import Store
 
@@ -173,7 +173,7 @@ def make_plan(
         warnings.append(f"{found_none}, so names of environments and DAGs were not checked; {remedy}")
     elif not offline:
         gone = _replaced_in(plan.proposal) - _named_in(draft.document)
-        asked = _ask_environments(_named_in(draft.document) | gone, settings)
+        asked = _ask_environments(draft.document, gone, settings)
         known = _known_of(asked)
         environments = {name: _without(report, name, gone) for name, report in asked.items()}
     concerns = (
@@ -263,15 +263,21 @@ def _named_in(document: Document) -> set[PipelineRef]:
     return {*document, *(leaf.pipeline for one in document.values() for leaf in leaves(one.condition))}
 
 
-def _ask_environments(pipelines: Collection[PipelineRef], settings: Settings) -> dict[str, EnvironmentReport]:
+def _ask_environments(
+    document: Document, gone: Collection[PipelineRef], settings: Settings
+) -> dict[str, EnvironmentReport]:
     dag_ids: dict[str, set[str]] = {}
-    for pipeline in pipelines:
+    tasks = tasks_by_environment(leaf.upstream for one in document.values() for leaf in leaves(one.condition))
+    for pipeline in {*_named_in(document), *gone}:
         if is_of_assets(pipeline):
             continue
         dag_ids.setdefault(pipeline.environment, set()).add(pipeline.dag_id)
     names = sorted(dag_ids.keys() & settings.environments.keys())
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         reports = pool.map(
-            lambda name: ask_environment(name, settings.environments[name], sorted(dag_ids[name])), names
+            lambda name: ask_environment(
+                name, settings.environments[name], sorted(dag_ids[name]), tasks=tasks.get(name, NO_TASKS)
+            ),
+            names,
         )
         return dict(zip(names, reports, strict=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +14,7 @@ from coordinator.cli.connecting import etcd_of
 from coordinator.cli.failures import ExitCode
 from coordinator.cli.files_output import differing_files, taken_away, taken_away_in_words
 from coordinator.cli.misplaced_states import misplaced_states
+from coordinator.cli.observed_output import observed_as_json, print_observed
 from coordinator.cli.options import ConfigOption, JsonOption, pipeline_of, spellings_of
 from coordinator.cli.output import hold_in_words, people, print_json
 from coordinator.cli.partitions_output import newest_of_each, partition_as_json, partitions_table
@@ -31,6 +32,7 @@ from coordinator.cli.stale_requests import stale_requests
 from coordinator.model.phrases import counted
 
 if TYPE_CHECKING:
+    from coordinator.config.settings import EnvironmentSettings
     from coordinator.controller.state.problems import ProblemsShown
     from coordinator.model.publishing.never_met import NeverMet
     from coordinator.model.references import PipelineRef, Target
@@ -57,6 +59,7 @@ class _Answer:
     limit: int
     missed: Missed
     file: str | None
+    environments: Mapping[str, EnvironmentSettings]
 
     @property
     def apart(self) -> list[NeverMet]:
@@ -134,7 +137,7 @@ def status(
     answer = _Answer(
         reading,
         now,
-        attention(reading, pipeline=wanted, partitions=spellings, most=limit),
+        attention(reading, pipeline=wanted, partitions=spellings, most=limit, environments=settings.environments),
         replicas,
         reporters,
         shown(
@@ -154,6 +157,7 @@ def status(
             wanted,
         ),
         settings.file,
+        settings.environments,
     )
     if as_json:
         print_json(_as_json(answer) | {"unknown_partition": unknown})
@@ -203,6 +207,7 @@ def _as_json(answer: _Answer) -> dict[str, Any]:
         "watchers_not_shown": max(0, len(replicas.all) - answer.limit),
         "reporters": answer.reporters.as_json(),
         "reporters_not_shown": answer.reporters.not_shown,
+        "observed": observed_as_json(answer.environments, reading.cache.cursors, answer.now),
         "pipelines": answer.rows,
         "not_shown": len(answer.targets) - len(answer.shown),
         "holds": {str(held): hold_in_words(hold) for held, hold in reading.cache.holds()},
@@ -247,6 +252,7 @@ def _print(answer: _Answer, nothing: str, *, everything: bool) -> None:
         console.print(note, markup=False)
     if everything:
         answer.reporters.print_table()
+        print_observed(answer.environments, reading.cache.cursors, answer.now)
 
 
 def _nothing_in_words(*, asked: bool, everything: bool) -> str:

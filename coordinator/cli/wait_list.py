@@ -11,12 +11,11 @@ from coordinator.model.phrases import counted
 from coordinator.model.stored import Unreadable
 from coordinator.model.view import readable_state
 from coordinator.model.waits import Completion, Wait, WaitStatus
-from coordinator.reading.waiting_sensors import waiting_sensors
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
     from datetime import datetime
 
+    from coordinator.model.explanation.waits import WaitingSensor
     from coordinator.model.references import PipelineRef
     from coordinator.model.view import SeenWait
     from coordinator.reading.reading import Reading
@@ -40,10 +39,8 @@ def _both_sides(seen: SeenWait) -> tuple[PipelineRef, ...]:
     return (own,) if isinstance(seen.value, Unreadable) else (own, seen.value.upstream.pipeline.whole)
 
 
-def wait_as_json(
-    reading: Reading, seen: SeenWait, now: datetime, *, environments: Collection[str] = ()
-) -> dict[str, Any]:
-    """A wait for programs. :param environments: those that are configured here; none: that is not known."""
+def wait_as_json(reading: Reading, seen: SeenWait, now: datetime, *, waiting: WaitingSensor | None) -> dict[str, Any]:
+    """A wait for programs. :param waiting: why it has no answer yet."""
     ref, wait = seen.ref, seen.value
     found: dict[str, Any] = {
         "pipeline": str(ref.run.pipeline),
@@ -65,19 +62,18 @@ def wait_as_json(
         },
         "since": format_instant(wait.since.replace(microsecond=0)) if wait.since is not None else None,
         "age": age_of(wait.since, now),
-        **_outcome(reading, seen, wait, environments),
+        **_outcome(reading, seen, wait, waiting),
     }
 
 
-def _outcome(reading: Reading, seen: SeenWait, wait: Wait, environments: Collection[str]) -> dict[str, Any]:
+def _outcome(reading: Reading, seen: SeenWait, wait: Wait, waiting: WaitingSensor | None) -> dict[str, Any]:
     """What has become of it, or why it waits, and what a person can do."""
     if wait.status is WaitStatus.REFUSED:
         return {"says": wait.reason, "remedies": ["correct the sensor, then clear the task"]}
     if wait.completion is not None:
         return {"says": f"passed: {_passed_on(reading, wait, wait.completion)}", "remedies": []}
     run = seen.ref.run
-    waiting = waiting_sensors(reading, [seen], environments=environments)
-    causes = [cause for one in waiting for cause in one.causes]
+    causes = waiting.causes if waiting is not None else ()
     if not causes:
         if reading.cache.leader is None:
             return {"says": "passes when a watcher leads", "remedies": ["start one: coordinator watch"]}

@@ -29,6 +29,7 @@ def waits(
     from coordinator.cli.wait_list import show_waits, wait_as_json, waits_of
     from coordinator.config.settings import load_settings
     from coordinator.reading.reading import read
+    from coordinator.reading.waiting_sensors import waiting_sensors
 
     wanted = None if pipeline is None else pipeline_of(pipeline)
     with etcd_of(config) as (store, keys):
@@ -37,7 +38,8 @@ def waits(
         reading.require(wanted)
     now, environments = datetime.now(UTC), load_settings(config).environments
     waits_ = waits_of(reading, wanted, all_=all_)
-    found = [wait_as_json(reading, one, now, environments=environments) for one in waits_]
+    waiting = {one.ref: one for one in waiting_sensors(reading, waits_, environments=environments)}
+    found = [wait_as_json(reading, one, now, waiting=waiting.get(one.ref)) for one in waits_]
     if as_json:
         print_json({"revision": reading.cache.revision, "waits": found})
     elif found:

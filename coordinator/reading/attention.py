@@ -98,14 +98,16 @@ def attention(
     pipeline: PipelineRef | None = None,
     partitions: Collection[str] | None = None,
     most: int = 20,
+    environments: Collection[str] = (),
 ) -> Attention:
     """The concerns that need a person, and the holds.
 
     :param pipeline: only this one, and its causes; ``None``: all.
     :param partitions: only these, and their causes; ``None``: all.
     :param most: how many concerns of each matter: the newest partition of each pipeline, then the second newest, ...
+    :param environments: those that are configured here; none: that is not known.
     """
-    ways = _Ways(reading)
+    ways = _Ways(reading, environments)
     asked = _Asked(pipeline, partitions)
     found = ways.found if asked.is_everything else ways.above_of(asked)
     counts = Counter(place.matter for place in found)
@@ -140,7 +142,7 @@ class _Ways:
     :ivar found: every concern; ``None``: its cause is worked out only when it is shown.
     """
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: Reading, environments: Collection[str]) -> None:
         self._reading = reading
         self._propagation: Propagation = reading.propagation
         self.found: dict[Place, Cause | None] = {}
@@ -153,7 +155,7 @@ class _Ways:
             if self._propagation.readiness(target) is Readiness.STUCK:
                 self.stuck.append(target)
                 self._step_up(target)
-        for sensor in waiting_sensors(reading, reading.cache.waits):
+        for sensor in waiting_sensors(reading, reading.cache.waits, environments=environments):
             self._note_sensor(sensor)
         for target in _failures(reading):
             self.found.setdefault(Place(Matter.FAILED, *target))

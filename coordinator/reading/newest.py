@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from coordinator.model.explanation import headline_of_run, status_of
+from coordinator.model.explanation.waits import WaitingSensor
 from coordinator.model.named_partitions import Span
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.view import readable_state
@@ -60,21 +61,22 @@ def newest_partitions(
     """
     reading, names = read_newest(store, keys, pipeline, most=most, revision=revision)
     targets = [Target(pipeline, partition) for partition in names.newest]
+    waits = [seen for seen in reading.cache.waits if seen.ref.run in targets]
+    sensors = list(waiting_sensors(reading, waits))
     gaps = (gap for gap in gaps_of(reading, pipeline, Span()) if gap.target in targets)
     return NewestPartitions(
         pipeline,
         reading.cache.revision,
-        tuple(_row(reading, target) for target in targets),
+        tuple(_row(reading, target, sensors) for target in targets),
         names.count - len(names.newest),
         (*unmet_notes(reading, pipeline, names.seen), *Missed.of(gaps, pipeline).in_words()),
     )
 
 
-def _row(reading: Reading, target: Target) -> Row:
+def _row(reading: Reading, target: Target, sensors: Iterable[WaitingSensor]) -> Row:
     decision = reading.propagation.decide(target)
     state = readable_state(reading.cache.state(target))
-    waits = (seen for seen in reading.cache.waits if seen.ref.run == target)
-    waiting = tuple(waiting_sensors(reading, waits)) if reading.cache.waits.is_waiting_in(target) else ()
+    waiting = tuple(one for one in sensors if one.ref.run == target)
     return Row(
         target.partition,
         str(state.state) if state is not None else None,

@@ -7,7 +7,7 @@ bounded exchange; the watcher does the waiting, backing off and deciding again.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
@@ -243,6 +243,9 @@ Permit = Callable[[float], None]
 something leave. Raises :class:`~coordinator.errors.LeadershipLost` if nothing may be sent."""
 
 
+NO_TASKS: Mapping[str, Collection[str]] = {}
+
+
 class Runner(Protocol):
     """An environment. Used from several threads at once. ``start`` and ``ask`` may raise ``EnvironmentUnavailable``."""
 
@@ -280,10 +283,11 @@ class Runner(Protocol):
         :param timeout: seconds, for one piece.
         """
 
-    def check(self, dag_ids: Sequence[str], *, tasks: bool = False) -> EnvironmentReport:
+    def check(self, dag_ids: Sequence[str], *, tasks: Mapping[str, Collection[str]] = NO_TASKS) -> EnvironmentReport:
         """For ``doctor``: is it reachable, do the credentials work, does every DAG exist unpaused? Raises nothing.
 
-        :param tasks: the credentials must be good for task instances, too.
+        :param tasks: by DAG, those that something waits for: does each exist? Then the credentials must be good for
+            task instances, too.
         """
 
     def close(self) -> None: ...
@@ -326,6 +330,14 @@ class EnvironmentFault(enum.StrEnum):
                 return cls.SETTINGS
 
 
+class MissingTask(NamedTuple):
+    """A task that its DAG does not have. :ivar near: the tasks that may be meant, at most three."""
+
+    dag_id: str
+    task_id: str
+    near: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class EnvironmentReport:
     """The findings of ``doctor`` in one environment.
@@ -339,6 +351,7 @@ class EnvironmentReport:
     fault: EnvironmentFault = EnvironmentFault.UNREACHABLE
     missing_dags: tuple[str, ...] = ()
     paused_dags: tuple[str, ...] = ()
+    missing_tasks: tuple[MissingTask, ...] = ()
 
     @property
     def says_dags(self) -> bool:

@@ -20,6 +20,7 @@ KINDS = (
     "login",
     "dag",
     "dags",
+    "tasks_of_dag",
     "tasks",
     "tasks_of_run",
     "clear_tasks",

@@ -14,10 +14,11 @@ from coordinator.model import bounds
 from coordinator.model.explanation import Explanation, explain
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State
+from coordinator.model.view import SeenWait
 from coordinator.reading.attention import Matter, attention
 from coordinator.reading.explaining import explained as as_explained
 from coordinator.reading.newest import newest_partitions
-from coordinator.reading.reading import read
+from coordinator.reading.reading import Reading, read
 from coordinator.reading.waiting_sensors import waiting_sensors
 from coordinator.reading.wanted_keys import About
 from coordinator.store.port import Delete, Put, Transaction
@@ -34,9 +35,14 @@ def world() -> SimulatedWorld:
     return world
 
 
+def _as_json(reading: Reading, seen: SeenWait) -> dict[str, Any]:
+    waiting = next(iter(waiting_sensors(reading, [seen])), None)
+    return wait_as_json(reading, seen, datetime.now(UTC), waiting=waiting)
+
+
 def listed(world: SimulatedWorld) -> dict[str, Any]:
     reading = read(world.store, world.keys)
-    (wait,) = (wait_as_json(reading, one, datetime.now(UTC)) for one in waits_of(reading, None, all_=False))
+    (wait,) = (_as_json(reading, one) for one in waits_of(reading, None, all_=False))
     return wait
 
 
@@ -176,7 +182,7 @@ def test_sensors_that_wait_for_each_others_first_runs(world: SimulatedWorld) -> 
     world.wait("U", "sensor", "D")
     world.settle()
     reading = read(world.store, world.keys)
-    found = [wait_as_json(reading, one, datetime.now(UTC))["says"] for one in waits_of(reading, None, all_=False)]
+    found = [_as_json(reading, one)["says"] for one in waits_of(reading, None, all_=False)]
     assert [one.partition(" in turn")[0] for one in found] == ["U waits for D:sensor", "D waits for U:sensor"]
     assert sorted(concerns(world)) == [(Matter.STUCK, "D", ["U"]), (Matter.STUCK, "U", ["D"])]
 
@@ -203,7 +209,7 @@ def test_a_sensor_that_waits_for_its_own_run_is_refused(world: SimulatedWorld, t
     assert world.answer("D", "sensor") == "refused"
     reading = read(world.store, world.keys)
     (seen,) = waits_of(reading, None, all_=True)
-    assert "it waits for the end of its own" in wait_as_json(reading, seen, datetime.now(UTC))["says"]
+    assert "it waits for the end of its own" in _as_json(reading, seen)["says"]
 
 
 def test_who_would_let_it_pass(world: SimulatedWorld) -> None:
@@ -385,11 +391,11 @@ def test_what_a_sensor_has_passed_on(world: SimulatedWorld) -> None:
     world.run("U")
     world.passes("D", "sensor", "U")
     (wait,) = waits_of(reading := read(world.store, world.keys), None, all_=True)
-    says = wait_as_json(reading, wait, datetime.now(UTC))["says"]
+    says = _as_json(reading, wait)["says"]
     assert says.startswith(f"passed: U@{PARTITION} succeeded in run scheduled__{PARTITION} at 20")
     world.clear("U")
     world.start("U")
     world.settle()
     (wait,) = waits_of(reading := read(world.store, world.keys), None, all_=True)
-    says = wait_as_json(reading, wait, datetime.now(UTC))["says"]
+    says = _as_json(reading, wait)["says"]
     assert says.startswith(f"passed: U@{PARTITION} succeeded in run scheduled__{PARTITION}, revision ")

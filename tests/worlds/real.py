@@ -118,6 +118,7 @@ class RealWorld(EtcdWorld):
         self.airflows = {name: self._stack.enter_context(StandInAirflow(old=old)) for name in ("default", "team_b")}
         self._old = old
         self._observed = observed
+        self._silent: set[str] = set()
         self._file = directory / "dependencies.json"
         self.settings = Settings(
             etcd=etcd,
@@ -280,7 +281,7 @@ class RealWorld(EtcdWorld):
         time.sleep(self.settings.watcher.fresh_for + 0.1)
 
     def silence(self, *environments: str) -> None:
-        raise NotImplementedError("played in memory only")
+        self._silent.update(environments)
 
     def retain(self, **limits: Any) -> None:
         self.settings = self.settings.model_copy(update={"retention": RetentionSettings(**limits)})
@@ -454,7 +455,8 @@ class RealWorld(EtcdWorld):
         pipeline = PipelineRef(environment, run.dag_id)
         queued_at = run.start_date or run.end_date if self._old else shown_queued_at(run.queued_at, run.end_date)
         document = RunStateDocument(state=run.state, run_id=run.run_id, queued_at=queued_at)
-        if run.state is not State.QUEUED and not self._observed:  # no listener in Airflow hears of queued
+        is_silent = self._observed or environment in self._silent
+        if run.state is not State.QUEUED and not is_silent:  # no listener in Airflow hears of queued
             self.report(Target(pipeline, partition_of(run)), document)
         self._reported[environment] += 1
 

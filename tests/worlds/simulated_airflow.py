@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
 from urllib.parse import unquote
@@ -18,6 +18,7 @@ from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.airflow.dialect import AIRFLOW_3, Dialect
 from coordinator.runners.airflow.partitioned import PartitionedDags
 from coordinator.runners.port import (
+    NO_TASKS,
     Changed,
     EnvironmentReport,
     EnvironmentUnavailable,
@@ -145,7 +146,7 @@ class DirectRunner:
         del timeout
         return changes.changed_runs(self._client, since, offset, FAR)
 
-    def check(self, dag_ids: Sequence[str], *, tasks: bool = False) -> EnvironmentReport:
+    def check(self, dag_ids: Sequence[str], *, tasks: Mapping[str, Collection[str]] = NO_TASKS) -> EnvironmentReport:
         del tasks
         del dag_ids
         return EnvironmentReport(version="simulated")

@@ -69,7 +69,7 @@ def run_in_words(state: RunState) -> str:
 
 def when_in_words(state: RunState) -> str:
     """Since when a run is in this state."""
-    known = state.observed_at or (None if state.state.is_terminal else state.attempt.queued_at)
+    known = state.completed_at if state.state.is_terminal else state.observed_at or state.attempt.queued_at
     return moment("at" if state.state.is_terminal else "since", known)
 
 

@@ -166,6 +166,16 @@ class DagAnswer(_Answer):
         return self.timetable_partitioned or self.timetable_summary == _AT_RUNTIME
 
 
+class _TaskOfDag(_Answer):
+    task_id: str
+
+
+class TasksOfDagAnswer(_Answer):
+    """``TaskCollectionResponse``: the tasks that a DAG has now. It is the same in Airflow 2."""
+
+    tasks: list[_TaskOfDag]
+
+
 class OldDagAnswer(_Answer):
     """``DAG`` of Airflow 2. ``is_active``: a file defines it."""
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from coordinator.runners.airflow.answers import Answer, DagAnswer, HealthAnswer, VersionAnswer
+from coordinator.runners.airflow.answers import Answer, DagAnswer, HealthAnswer, TasksOfDagAnswer, VersionAnswer
 from coordinator.runners.airflow.client import AirflowClient, addressable_dag, segment
 from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.airflow.listing import Page, batches, gather, pattern, usable_as_prefix
 from coordinator.runners.airflow.partitioned import PartitionedDags
 from coordinator.runners.airflow.runs import refusal
 from coordinator.runners.airflow.tasks import PATH as TASKS
-from coordinator.runners.port import EnvironmentFault, EnvironmentReport, EnvironmentUnavailable, RequestRefused
+from coordinator.runners.port import (
+    NO_TASKS,
+    EnvironmentFault,
+    EnvironmentReport,
+    EnvironmentUnavailable,
+    MissingTask,
+    RequestRefused,
+)
 
 
 def check(
@@ -20,7 +28,7 @@ def check(
     partitioned: PartitionedDags,
     dag_ids: Sequence[str],
     *,
-    tasks: bool = False,
+    tasks: Mapping[str, Collection[str]] = NO_TASKS,
     request_timeout: float,
 ) -> EnvironmentReport:
     """Check an environment; raises nothing.
@@ -29,7 +37,7 @@ def check(
     runs cannot be tried without doing it.
 
     :param partitioned: notes which of the DAGs are partitioned.
-    :param tasks: something needs task instances.
+    :param tasks: by DAG, those that something waits for.
     :param request_timeout: seconds, for each request.
     """
     version: str | None = None
@@ -37,12 +45,16 @@ def check(
         version = _version(client, Deadline(request_timeout))
         dags = _find_dags(client, dag_ids, request_timeout)
         partitioned.note(dags.values())
+        missing_tasks: tuple[MissingTask, ...] = ()
         if tasks:
             _read_a_task(client, dag_ids, Deadline(request_timeout))
+            there = {dag_id: wanted for dag_id, wanted in tasks.items() if dag_id in dags}
+            missing_tasks = tuple(_missing_tasks(client, there, request_timeout))
         report = EnvironmentReport(
             version=version,
             missing_dags=tuple(dag_id for dag_id in dag_ids if dag_id not in dags),
             paused_dags=tuple(dag_id for dag_id in dag_ids if dag_id in dags and dags[dag_id].is_paused),
+            missing_tasks=missing_tasks,
         )
         sick = _sick_part(client, Deadline(request_timeout))
         return report if sick is None else replace(report, problem=sick[1], fault=sick[0])
@@ -80,6 +92,22 @@ def _read_a_task(client: AirflowClient, dag_ids: Sequence[str], deadline: Deadli
     answer = client.post(TASKS, {"dag_ids": list(dag_ids[:1]), "page_limit": 1}, deadline=deadline)
     if answer.status != 200:
         raise refusal(answer)
+
+
+def _missing_tasks(
+    client: AirflowClient, tasks: Mapping[str, Collection[str]], request_timeout: float
+) -> Iterator[MissingTask]:
+    """:raises RequestRefused: the credentials may not read the tasks of a DAG."""
+    for dag_id, wanted in sorted(tasks.items()):
+        answer = client.get(f"/dags/{segment(dag_id)}/tasks", deadline=Deadline(request_timeout))
+        if answer.status == 404:
+            continue  # it has just gone
+        if answer.status != 200:
+            raise refusal(answer)
+        known = {task.task_id for task in answer.read(TasksOfDagAnswer).tasks}
+        for task_id in sorted({*wanted} - known):
+            near = difflib.get_close_matches(task_id, sorted(known), n=3, cutoff=0.6)
+            yield MissingTask(dag_id, task_id, tuple(near))
 
 
 def _find_dags(client: AirflowClient, dag_ids: Sequence[str], request_timeout: float) -> dict[str, DagAnswer]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from coordinator.config.settings import EnvironmentSettings
@@ -15,6 +15,7 @@ from coordinator.runners.airflow.client import AirflowClient
 from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.airflow.partitioned import PartitionedDags
 from coordinator.runners.port import (
+    NO_TASKS,
     AnswerTooLarge,
     Changed,
     EnvironmentReport,
@@ -72,7 +73,7 @@ class AirflowRunner:
     def changed_runs(self, since: datetime | None, *, offset: int, timeout: float) -> Changed:
         return changes.changed_runs(self._client, since, offset, Deadline(timeout))
 
-    def check(self, dag_ids: Sequence[str], *, tasks: bool = False) -> EnvironmentReport:
+    def check(self, dag_ids: Sequence[str], *, tasks: Mapping[str, Collection[str]] = NO_TASKS) -> EnvironmentReport:
         return checking.check(
             self._client, self._partitioned, dag_ids, tasks=tasks, request_timeout=self._request_timeout
         )

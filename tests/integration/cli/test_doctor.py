@@ -14,11 +14,13 @@ import pytest
 
 from coordinator.cli.failures import ExitCode
 from coordinator.commands.report import write_report
+from coordinator.model.cursor import dump_cursor
 from coordinator.model.documents import parse_document
 from coordinator.model.publishing.publication import Publication, dump_publication
-from coordinator.model.references import PipelineRef, Target
+from coordinator.model.references import PipelineRef, Target, WaitRef
 from coordinator.model.reporters import LastSeen, ReportedRun, ReporterStatus
 from coordinator.model.runstate import RunStateDocument, State
+from coordinator.model.waits import Wait, WaitStatus, dump_wait
 from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.embedded import EmbeddedEtcd
 from coordinator.store.keys import Keys
@@ -95,6 +97,49 @@ def test_the_watcher_that_leads_is_named(
     etcd.commit(Transaction((), (Put(keys.leader, b'{"id": "w-1"}'),)))
     _, findings = examined(cli, with_airflow, dependencies)
     assert any(each["subject"] == "watcher" and "w-1" in each["found"] for each in findings)
+
+
+def test_what_sensors_wait_for_is_looked_up(
+    cli: Cli, with_airflow: Path, tmp_path: Path, airflow: StandInAirflow, etcd: EtcdStore, keys: Keys
+) -> None:
+    """A DAG that is missing, one that is paused, a task that is mistyped, an environment that nobody knows."""
+    file = tmp_path / "one.json"
+    file.write_text('{"child": {"upstream": {"pipeline": "one", "task": "laod"}}}')
+    for dag_id in ("one", "child", "paused"):
+        airflow.model.dag(dag_id, paused=dag_id == "paused", below={"load": ()})
+    for number, name in enumerate(("nowhere", "paused", "elsewhere/x")):
+        ref = WaitRef(Target(PipelineRef.parse("mart"), "p"), "r", f"wait_{number}", -1)
+        wait = Wait(WaitStatus.WAITING, Target(PipelineRef.parse(name), "p"))
+        etcd.commit(Transaction((), (Put(keys.wait(ref), dump_wait(wait)),)))
+    _, findings = examined(cli, with_airflow, file)
+    assert sorted(problems(findings)) == [
+        ("environment default", "DAG one has no task 'laod', which something waits for"),
+        ("environment default", "DAGs that are paused: paused"),
+        ("environment default", "DAGs that do not exist there: nowhere"),
+        (
+            "environment elsewhere",
+            "not configured, nothing is reported under that name, and sensors wait for elsewhere/x",
+        ),
+    ]
+
+
+def test_observed_environments_are_named(
+    cli: Cli, config: Path, dependencies: Path, etcd: EtcdStore, keys: Keys
+) -> None:
+    with config.open("a") as file:
+        file.write('[environments.theirs]\nurl = "http://127.0.0.1:1"\nobserve = true\n')
+    _, findings = examined(cli, config, dependencies)
+    assert ("runs of theirs", "observed; it has not been asked yet") in [
+        (one["subject"], one["found"]) for one in findings
+    ]
+    etcd.commit(Transaction((), (Put(keys.cursor("theirs"), dump_cursor(datetime(2026, 11, 20, tzinfo=UTC))),)))
+    _, findings = examined(cli, config, dependencies)
+    (found,) = (one["found"] for one in findings if one["subject"] == "runs of theirs")
+    assert found.startswith("observed; its runs are known up to 2026-11-20T00:00:00Z (")
+    shown = cli("status", "--all", "-c", config)
+    assert "its runs are known up to 2026-11-20T00:00:00Z" in shown.stdout
+    (told,) = json.loads(cli("status", "--json", "-c", config).stdout)["observed"]
+    assert (told["environment"], told["known_until"]) == ("theirs", "2026-11-20T00:00:00Z")
 
 
 def test_missing_and_paused_dags_are_named(

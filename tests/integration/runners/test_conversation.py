@@ -11,7 +11,17 @@ import requests
 
 from coordinator.model.runstate import State
 from coordinator.runners.airflow import AirflowRunner
-from coordinator.runners.port import Foreign, Happened, NotHappened, ObservedRun, Outcome, Refused, RunRef, StartRequest
+from coordinator.runners.port import (
+    Foreign,
+    Happened,
+    MissingTask,
+    NotHappened,
+    ObservedRun,
+    Outcome,
+    Refused,
+    RunRef,
+    StartRequest,
+)
 from tests.integration.runners.conftest import AirflowApi, MakeRunner
 from tests.integration.runners.requests_to_make import clear, create, some_date
 
@@ -241,8 +251,9 @@ def test_a_check_finds_what_is_missing_and_paused(
     runner: AirflowRunner, airflow_api: AirflowApi, person: requests.Session
 ) -> None:
     pause(person, airflow_api, paused=True)
+    tasks = {airflow_api.slow: ["of another DAG"], "nowhere": ["any"]}
     try:
-        report = runner.check([airflow_api.quick, airflow_api.slow, "nowhere", "slo", "a|b", "x/y"], tasks=True)
+        report = runner.check([airflow_api.quick, airflow_api.slow, "nowhere", "slo", "a|b", "x/y"], tasks=tasks)
     finally:
         pause(person, airflow_api, paused=False)
     assert report.problem is None
@@ -250,6 +261,7 @@ def test_a_check_finds_what_is_missing_and_paused(
     assert report.version.startswith("2." if airflow_api.is_old else "3.")
     assert report.missing_dags == ("nowhere", "slo", "a|b", "x/y")
     assert report.paused_dags == (airflow_api.slow,)
+    assert report.missing_tasks == (MissingTask(airflow_api.slow, "of another DAG", ()),)
 
 
 def test_a_paused_dag_takes_a_run_and_keeps_it_queued(

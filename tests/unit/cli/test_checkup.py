@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from coordinator.cli.checkup import evaluate_environment, evaluate_member, silent_sources
+from coordinator.cli.checkup import (
+    evaluate_environment,
+    evaluate_member,
+    one_url_twice,
+    silent_sources,
+    tasks_by_environment,
+)
 from coordinator.cli.finding import Finding, Grade
 from coordinator.config.settings import EnvironmentSettings, Settings
 from coordinator.model.bounds import MIB
 from coordinator.model.documents import parse_document
-from coordinator.runners.port import EnvironmentFault, EnvironmentReport
+from coordinator.model.references import PipelineRef
+from coordinator.runners.port import EnvironmentFault, EnvironmentReport, MissingTask
 from coordinator.store.connection import MemberStatus
 
 
@@ -91,6 +98,29 @@ def test_missing_and_paused_dags_are_problems_by_name() -> None:
     assert missing.found == "DAGs that do not exist there: a"
     assert paused.found == "DAGs that are paused: b, c"
     assert missing.subject == "environment team_b"
+
+
+def test_a_missing_task_is_a_problem_with_what_may_be_meant() -> None:
+    (found,) = environment(missing_tasks=(MissingTask("orders", "laod", ("load",)),))
+    assert found.grade is Grade.PROBLEM
+    assert found.found == "DAG orders has no task 'laod', which something waits for"
+    assert found.remedy == "correct its name in dependencies.json or in the sensor: did you mean load?"
+
+
+def test_tasks_are_asked_about_by_environment_and_dag() -> None:
+    named = map(PipelineRef.parse, ("a", "team_b/c"))
+    tasks = [PipelineRef("default", "a", "load"), PipelineRef("team_b", "c", "x"), PipelineRef("team_b", "c", "y")]
+    assert tasks_by_environment([*named, *tasks]) == {"default": {"a": {"load"}}, "team_b": {"c": {"x", "y"}}}
+
+
+def test_two_environments_with_one_url_are_warned_of() -> None:
+    environments = {
+        name: EnvironmentSettings.model_validate({"url": url})
+        for name, url in (("a", "http://airflow:8080"), ("b", "http://Airflow:8080/"), ("c", "http://airflow:8081"))
+    }
+    (found,) = one_url_twice(Settings(environments=environments))
+    assert found.grade is Grade.WARNING
+    assert found.found.startswith("a, b have the same url")
 
 
 def test_very_many_names_stay_readable() -> None:

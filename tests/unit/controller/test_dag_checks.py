@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from coordinator.controller.leading.dag_checks import AGAIN_AFTER, AWAY_AFTER, PATIENCE, RENEWED_AFTER, DagChecks
@@ -13,7 +13,7 @@ from coordinator.model.documents.document import parse_document
 from coordinator.model.publishing.guard import Known
 from coordinator.model.publishing.publication import Publication, Published
 from coordinator.model.references import PipelineRef
-from coordinator.runners.port import EnvironmentFault, EnvironmentReport
+from coordinator.runners.port import NO_TASKS, EnvironmentFault, EnvironmentReport
 from coordinator.store.keys import Keys
 
 A, B, FAR = (PipelineRef.parse(name) for name in ("A", "B", "far/C"))
@@ -30,7 +30,7 @@ class Environment:
         self.may_answer = threading.Event()
         self.may_answer.set()
 
-    def check(self, dag_ids: Sequence[str], *, tasks: bool = False) -> EnvironmentReport:
+    def check(self, dag_ids: Sequence[str], *, tasks: Mapping[str, Collection[str]] = NO_TASKS) -> EnvironmentReport:
         del tasks
         self.asked.append(list(dag_ids))
         self.may_answer.wait(10)

@@ -6,7 +6,7 @@ import itertools
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
 import pytest
@@ -22,6 +22,7 @@ from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import State
 from coordinator.model.trigger import Action
 from coordinator.runners.port import (
+    NO_TASKS,
     Changed,
     EnvironmentReport,
     EnvironmentUnavailable,
@@ -60,7 +61,7 @@ class FakeRunner:
     def changed_runs(self, since: datetime | None, *, offset: int, timeout: float) -> Changed:
         raise AssertionError(since, offset, timeout)
 
-    def check(self, dag_ids: Sequence[str], *, tasks: bool = False) -> EnvironmentReport:
+    def check(self, dag_ids: Sequence[str], *, tasks: Mapping[str, Collection[str]] = NO_TASKS) -> EnvironmentReport:
         del tasks
         raise AssertionError(dag_ids)
 
