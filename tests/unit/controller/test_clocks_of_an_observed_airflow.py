@@ -42,24 +42,6 @@ def test_runs_are_seen_whatever_the_clock_of_the_scheduler(behind: timedelta) ->
     assert bool(_problem(world)) is (behind > LATE)
 
 
-@pytest.mark.promise("following")
-def test_a_task_is_not_of_the_past_because_the_clock_there_is_behind() -> None:
-    """It has ended by that clock before its dependency was published by ours."""
-    world = SimulatedWorld(observed=True)
-    world.airflows["default"].behind = timedelta(minutes=10)
-    world.has_tasks("U", load="")
-    world.dependencies({"D": {"upstream": {"pipeline": "U", "task": "load"}}})
-    world.by_hand("U")
-    world.settle()
-    world.trigger("U")
-    world.start("U")
-    world.task("U", "load", "success")
-    world.settle()
-    world.finish("U")
-    world.settle()
-    assert world.runs("D") == 1
-
-
 def test_a_clock_that_is_behind_is_told_until_it_is_set() -> None:
     world = _watched(OVERLAP)
     assert "the last heartbeat of its scheduler is 60 s old" in _problem(world)
