@@ -14,7 +14,7 @@ from coordinator.controller.reconcile.ledger import Ledger
 from coordinator.controller.state.cache import Cache
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, RunStateDocument, State
-from coordinator.runners.port import Changed, ObservedRun
+from coordinator.runners.port import Changed, ListPlace, ObservedRun
 from coordinator.store.keys import Keys
 from coordinator.store.memory import MemoryStore
 from coordinator.store.memory_etcd import MemoryEtcd
@@ -31,8 +31,8 @@ def seconds(number: float) -> datetime:
 class _Asked:
     """The part of a dispatcher that is asked about changes."""
 
-    def observe(self, since: datetime | None, offset: int) -> None:
-        del since, offset
+    def observe(self, since: datetime | None, place: ListPlace) -> None:
+        del since, place
 
 
 class _Environment:
