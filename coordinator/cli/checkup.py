@@ -15,6 +15,7 @@ from coordinator.cli.reporters_checkup import examine_reporters
 from coordinator.cli.runs_checkup import examine_observed, examine_sensors
 from coordinator.config.credentials import exposed
 from coordinator.config.insecure import insecure_settings
+from coordinator.config.same_airflow import same_airflow
 from coordinator.config.settings import EnvironmentSettings, EtcdSettings, HttpSettings, Settings
 from coordinator.errors import ConfigurationError, CoordinatorError
 from coordinator.model import bounds
@@ -98,7 +99,7 @@ def examine(settings: Settings, dependencies: Path | None) -> list[Finding]:
         *_exposed_files(settings),
         *of_document,
         *_unconfigured(pipelines, settings),
-        *one_url_twice(settings),
+        *(Finding(Grade.WARNING, "environments", *same) for same in same_airflow(settings)),
         *silent_sources(document, settings),
     ]
     pipelines |= {each.whole for each in waited_for}
@@ -370,18 +371,6 @@ def tasks_by_environment(upstreams: Iterable[PipelineRef]) -> dict[str, dict[str
         if one.task:
             found.setdefault(one.environment, {}).setdefault(one.dag_id, set()).add(one.task)
     return found
-
-
-def one_url_twice(settings: Settings) -> Iterator[Finding]:
-    """Environments that are told apart here, and are one."""
-    by_url: dict[str, list[str]] = {}
-    for name, environment in settings.environments.items():
-        if environment.kind != "mwaa":  # there, the name tells environments apart
-            by_url.setdefault(environment.url.rstrip("/").lower(), []).append(name)
-    for url, names in by_url.items():
-        if len(names) > 1:
-            found = f"{', '.join(sorted(names))} have the same url, {url}: a run there counts as one of each"
-            yield Finding(Grade.WARNING, "environments", found, "correct url in coordinator.toml, or keep one of them")
 
 
 def ask_environment(
