@@ -81,6 +81,8 @@ _REMEDIES_OF_KINDS = {
 }
 """Where the general remedy is wrong."""
 
+_WHERE = "in dependencies.json, or in the sensor that waits (coordinator waits), whose task is then to be cleared"
+
 _SAFE = "3.6.14, 3.7.1 or later"
 
 
@@ -186,8 +188,8 @@ def evaluate_environment(
     if report.missing_dags:
         found = f"DAGs that do not exist there: {some_of(report.missing_dags, _NAMED)}"
         remedy = (
-            "deploy them, or correct their names in dependencies.json; a DAG whose file cannot be imported does not "
-            "exist either (airflow dags list-import-errors)"
+            f"deploy them, or correct their names {_WHERE}; a DAG whose file cannot be imported does not exist either "
+            "(airflow dags list-import-errors)"
         )
         yield Finding(Grade.PROBLEM, subject, found, remedy)
     if report.paused_dags:
@@ -197,7 +199,7 @@ def evaluate_environment(
     for missing in report.missing_tasks:
         found = f"DAG {missing.dag_id} has no task {missing.task_id!r}, which something waits for"
         meant = f": did you mean {' or '.join(missing.near)}?" if missing.near else ""
-        yield Finding(Grade.PROBLEM, subject, found, f"correct its name in dependencies.json or in the sensor{meant}")
+        yield Finding(Grade.PROBLEM, subject, found, f"correct its name {_WHERE}{meant}")
     if not (report.problem or report.missing_dags or report.paused_dags or report.missing_tasks):
         yield Finding(Grade.OK, subject, f"version {report.version}, {dags} DAGs there and not paused")
 
