@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+
+import msgspec
 
 from benchmarks.scaling.figures import Figure, single
 from benchmarks.scaling.footprint import MEBIBYTE, base_keys
@@ -58,7 +59,10 @@ def run(*, partitions: int, pipelines: int, waiting: int) -> Answer:
         watcher.seconds = 0.0
     while batch := tuple(itertools.islice(states, BATCH)):
         store.revision += 1
-        changes = (Changed(item.key, store.revision, replace(item, mod_revision=store.revision)) for item in batch)
+        changes = (
+            Changed(item.key, store.revision, msgspec.structs.replace(item, mod_revision=store.revision))
+            for item in batch
+        )
         watcher.step([Changes(tuple(changes), store.revision)])
         watcher.settle()
     watcher.settle()

@@ -20,7 +20,7 @@ from coordinator.config.settings import EnvironmentSettings, EtcdSettings, HttpS
 from coordinator.errors import ConfigurationError, CoordinatorError
 from coordinator.model import bounds
 from coordinator.model.assets.bridges import bridges_in
-from coordinator.model.assets.names import is_of_assets
+from coordinator.model.assets.names import is_asset, is_of_assets
 from coordinator.model.conditions import leaves
 from coordinator.model.dependencies import Document
 from coordinator.model.partitions import Identity, Latest
@@ -126,14 +126,17 @@ def examine(settings: Settings, dependencies: Path | None) -> list[Finding]:
 
 
 def silent_sources(document: Document, settings: Settings) -> Iterator[Finding]:
-    """Environments whose asset events are to be handed on, and where nobody reports them."""
-    for name in sorted({bridge.source for bridge in bridges_in(document)} & set(settings.environments)):
+    """Environments whose asset events are handed on or waited for, and where nobody reports them."""
+    upstreams = (leaf.upstream for entry in document.values() for leaf in leaves(entry.condition))
+    sources = {bridge.source for bridge in bridges_in(document)}
+    sources |= {upstream.environment for upstream in upstreams if is_asset(upstream)}
+    for name in sorted(sources & set(settings.environments)):
         environment = settings.environments[name]
         if environment.api_version == 2:
-            found = "its asset events are to be handed on, and an Airflow 2 tells no plugin of them"
-            remedy = f"take it out of 'from' under 'assets', or upgrade {name} to Airflow 3"
+            found = "its asset events are needed, and an Airflow 2 tells no plugin of them"
+            remedy = f"take its assets out of the dependencies, or upgrade {name} to Airflow 3"
         elif not environment.reports:
-            found = "its asset events are to be handed on, and by its settings no plugin reports there"
+            found = "its asset events are needed, and by its settings no plugin reports there"
             remedy = f"install the plugin in {name}, and take 'observe' or 'plugin' out of [environments.{name}]"
         else:
             continue

@@ -36,6 +36,7 @@ from coordinator.controller.pace import Pace
 from coordinator.controller.queue.postponed import Postponed
 from coordinator.controller.queue.rechecks import Rechecks
 from coordinator.controller.queue.work_queue import Priority, WorkQueue
+from coordinator.controller.reconcile.asset_states import AssetStates
 from coordinator.controller.reconcile.breakage import RETRY_BROKEN_AFTER, Breakage
 from coordinator.controller.reconcile.environment_poller import EnvironmentPoller, Polling
 from coordinator.controller.reconcile.event_handling import EventHandler
@@ -178,6 +179,7 @@ class Reconciler:
             ledger=self.ledger,
             polling=Polling(options.observed, settings.observe_every, settings.observe_idle),
         )
+        self.asset_states = AssetStates(self.propagation, self.cache, self.ledger)
         self._sweeper = None
         if options.retention is not None:
             self._sweeper = Sweeper(
@@ -204,7 +206,7 @@ class Reconciler:
                 lateness=self._lateness,
                 breakage=self.breakage,
             ),
-            sweeper=self._sweeper,
+            readers=[self.asset_states, *([self._sweeper] if self._sweeper is not None else [])],
             counters=self.counters,
             pace=options.pace,
         )
@@ -322,6 +324,7 @@ class Reconciler:
             self._checks.next_at(),
             self._observer.next_at(),
             self.environment_poller.next_at(),
+            self.asset_states.next_at(),
             self._reexamine_at,
             self._recheck_at(),
             self._heartbeat.next_at() if self._events.writes_heartbeats else None,
@@ -422,6 +425,7 @@ class Reconciler:
         self._term.begin()
         self.environment_poller.begin_term(now)
         self._observer.begin_term(now)
+        self.asset_states.start_over()
         self._examine_everything(now, self.propagation.unsettled_by_age())
 
     def _lead(self, now: float) -> None:
@@ -431,6 +435,7 @@ class Reconciler:
         if now >= self._reexamine_at and not draining:
             self._examine_everything(now, self.propagation.unsettled())
         self._lateness.say(self.propagation)
+        self.asset_states.step(now)
         self.queue.pass_time(now)
         self._checks.pass_time(now)
         self._work(now)

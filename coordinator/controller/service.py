@@ -319,6 +319,10 @@ class Watcher:
         """The problems that follow from no key in etcd: others read them in this watcher's presence key."""
         found: dict[str, str | None] = dict(self._misnamed_reporters.problems)
         found[PLACE] = self._unknown_dags.problem
+        for asset, pipeline in dict(self.reconciler.asset_states.loops).items():
+            found[str(asset)] = (
+                f"{pipeline}, which is below it, emits it: its events from there do not count; take one of the two out"
+            )
         if self._etl_states is not None:
             found["compat.etl_state"] = self._etl_states.problem()
         if self._decisions is not None:

@@ -99,7 +99,7 @@ class Window:
     fingerprints: Mapping[str, Fingerprint]
 
 
-class Consumption(msgspec.Struct, frozen=True):
+class Consumption(msgspec.Struct, frozen=True, gc=False):
     """The completions that a trigger has used. Immutable.
 
     :ivar named: those that are kept in full.

@@ -11,6 +11,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from coordinator.model import partitions as mappings
+from coordinator.model.assets.names import is_asset
 from coordinator.model.conditions import IDENTITY, Dependency, leaves
 from coordinator.model.cycles import Cycle, CyclePath, back_in_time, find_cycles, reached, reverse
 from coordinator.model.cycles import Edge as CycleEdge
@@ -205,6 +206,21 @@ class Graph:
     def all_tasks(self) -> Iterator[PipelineRef]:
         """Every task that a pipeline waits for."""
         return chain.from_iterable(self._tasks.values())
+
+    def assets(self) -> dict[PipelineRef, int]:
+        """The assets that pipelines wait for, with the etcd revision since which the oldest dependency counts."""
+        found: dict[PipelineRef, int] = {}
+        for node in self._nodes.values():
+            for leaf in node.leaves():
+                if is_asset(leaf.upstream):
+                    since = node.active_since[leaf]
+                    found[leaf.upstream] = min(found.get(leaf.upstream, since), since)
+        return found
+
+    def directly_above(self, pipeline: PipelineRef) -> Iterable[PipelineRef]:
+        """What a pipeline waits for, in dependencies and by sensors: pipelines and assets."""
+        self._note_what_is_above()
+        return self._directly_above.get(pipeline, ())
 
     def task_active_since(self, task: PipelineRef) -> int | None:
         """The etcd revision at which the oldest dependency on a task became active; ``None``: nobody waits for it."""

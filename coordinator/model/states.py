@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from coordinator.model.assets.events import read_asset_event
-from coordinator.model.assets.names import EVENTS
+from coordinator.model.assets.events import read_asset_event, read_asset_state
+from coordinator.model.assets.names import EVENTS, is_asset
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState, read_run_state
 from coordinator.model.stored import Unreadable
@@ -16,4 +16,6 @@ def read_state(target: Target, value: bytes) -> RunState | Unreadable:
         return read_task_state(value)
     if target.pipeline.dag_id == EVENTS:
         return read_asset_event(target.partition, value)
+    if is_asset(target.pipeline):
+        return read_asset_state(value)
     return read_run_state(value)

@@ -52,7 +52,7 @@ class Action(enum.StrEnum):
     CLEAR = "clear"
 
 
-class TriggerRecord(msgspec.Struct, frozen=True):
+class TriggerRecord(msgspec.Struct, frozen=True, gc=False):
     """The record of a pipeline in a partition.
 
     :ivar sequence: counts the requests made for this partition; part of the run_id of created runs.

@@ -89,8 +89,10 @@ def pages(
 
 def key_value(kv: Any) -> KeyValue:
     """A key of an answer, as a value of the port."""
-    key = kv.key.decode("utf-8", "surrogateescape")
-    return KeyValue(key, kv.value, kv.create_revision, kv.mod_revision, kv.lease)
+    key, created, modified = kv.key.decode("utf-8", "surrogateescape"), kv.create_revision, kv.mod_revision
+    if created == modified:
+        created = modified  # one object, not two: most keys are written once
+    return KeyValue(key, kv.value, created, modified, kv.lease)
 
 
 def _ask_for_page(ask: Callable[[Any], Any], request: Any) -> Any:

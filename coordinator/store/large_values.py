@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
+import msgspec
+
 from coordinator.model import bounds
 from coordinator.store.port import Changed, Changes, KeyValue
 
@@ -22,7 +24,7 @@ def kept(kv: KeyValue, largest: Callable[[str], int]) -> KeyValue:
     size = len(kv.value)
     if size <= _NEVER_TOO_LARGE or size <= (most := largest(kv.key)):
         return kv
-    return replace(kv, value=_zeros(most + 1))
+    return msgspec.structs.replace(kv, value=_zeros(most + 1))
 
 
 def kept_changes(batch: Changes, largest: Callable[[str], int]) -> Changes:

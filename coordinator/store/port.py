@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol
 
+import msgspec
+
 from coordinator.errors import CoordinatorError
 
 MAX_OPERATIONS = 128
@@ -57,9 +59,8 @@ class LeaseNotFound(StoreError):
     """A put names a lease that has expired: nothing was written."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeyValue:
-    """A key and its value at a revision."""
+class KeyValue(msgspec.Struct, frozen=True, gc=False):
+    """A key and its value at a revision. A listing has a million of them."""
 
     key: str
     value: bytes

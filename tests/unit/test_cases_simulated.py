@@ -4,6 +4,7 @@ import pytest
 
 from tests.worlds import (
     asset_cases,
+    asset_upstream_cases,
     cases,
     condition_cases,
     partition_cases,
@@ -59,6 +60,11 @@ def test_sensor_case(name: str) -> None:
 @pytest.mark.parametrize("name", retention_cases.CASES)
 def test_retention_case(name: str) -> None:
     retention_cases.CASES[name](SimulatedWorld())
+
+
+@pytest.mark.parametrize("name", asset_upstream_cases.CASES)
+def test_assets_as_upstreams(name: str) -> None:
+    asset_upstream_cases.CASES[name](SimulatedWorld(environments=asset_cases.ENVIRONMENTS))
 
 
 @pytest.mark.parametrize("name", asset_cases.CASES)

@@ -6,7 +6,8 @@ A standby handles events exactly as a leader does, so that it can take over with
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 import structlog
 
@@ -15,7 +16,6 @@ from coordinator.controller.leading.catching_up import is_asked_for
 from coordinator.controller.pace import Pace
 from coordinator.controller.queue.work_queue import Priority, WorkQueue
 from coordinator.controller.reconcile.scheduling import Scheduling
-from coordinator.controller.retention.sweeper import Sweeper
 from coordinator.controller.state.cache import Cache, Replaced, Touched, unsettled_of
 from coordinator.controller.state.problems import in_a_line
 from coordinator.controller.state.waits import edge_of
@@ -37,10 +37,20 @@ longer ago than this does not count as live either: this watcher cannot keep up.
 _log = structlog.get_logger(__name__)
 
 
+class Reader(Protocol):
+    """A part that follows what changes in etcd."""
+
+    def start_over(self) -> None:
+        """Everything is being listed again."""
+
+    def note(self, changed: Iterable[Target]) -> None:
+        """The states or records of these have changed."""
+
+
 class EventHandler:
     """See the module. Used by the deciding thread only.
 
-    :param sweeper: retention, if there is one.
+    :param readers: who else follows what changes.
     :param pace: how much is handled, and decided about, in one piece.
     :ivar leader_gone: the leader key was deleted in this step: time to campaign.
     :ivar graph_problem: why the newest dependencies are not used; the last good ones stay in force.
@@ -56,7 +66,7 @@ class EventHandler:
         *,
         queue: WorkQueue,
         scheduling: Scheduling,
-        sweeper: Sweeper | None,
+        readers: Sequence[Reader],
         counters: Counters,
         pace: Pace,
     ) -> None:
@@ -65,7 +75,7 @@ class EventHandler:
         self._propagation = propagation
         self._queue = queue
         self._scheduling = scheduling
-        self._sweeper = sweeper
+        self._readers = readers
         self._counters = counters
         self._pace = pace
         self._updates: deque[Update] = deque()
@@ -166,8 +176,8 @@ class EventHandler:
         match update:
             case Snapshot():
                 self.connected = self._is_cut = False
-                if self._sweeper is not None:
-                    self._sweeper.start_over()
+                for reader in self._readers:
+                    reader.start_over()
                 self._reading = self._replace(update, now)
             case Changes():
                 self._connect(now)
@@ -211,8 +221,8 @@ class EventHandler:
 
     def _touch(self, touched: Touched, *, live: bool) -> None:
         self.leader_gone |= touched.leader_gone
-        if self._sweeper is not None:
-            self._sweeper.note(touched.targets | touched.recorded)
+        for reader in self._readers:
+            reader.note(touched.targets | touched.recorded)
         if touched.expired or self._expired_told:
             self._expired_told.difference_update(one for one in touched.targets if one not in self._cache.expired)
             self._tell_expired(touched.expired)

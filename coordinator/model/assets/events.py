@@ -50,6 +50,7 @@ class AssetEventDocument(BaseModel):
     """The JSON of an asset event. Unknown fields are kept.
 
     :ivar timestamp: when the listener was told of it, by its clock; Airflow's event has no time.
+    :ivar event: its id, where the event is the state of its asset.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -65,6 +66,7 @@ class AssetEventDocument(BaseModel):
     extra: dict[str, Any] = {}
     timestamp: Instant
     reported_by: str | None = None
+    event: str | None = None
 
     @property
     def origin(self) -> Origin | None:
@@ -124,8 +126,20 @@ def read_asset_event(event_id: str, value: bytes) -> AssetState | Unreadable:
     )
 
 
+def read_asset_state(value: bytes) -> AssetState | Unreadable:
+    """Read the state of an asset in a partition: its newest event there. Never raises."""
+    return read_stored(
+        value,
+        lambda value: _state_of("", value),
+        most=bounds.ASSET_EVENT,
+        what="the state of an asset",
+        expected="; expected an asset event with uri and timestamp",
+    )
+
+
 def _state_of(event_id: str, value: bytes) -> AssetState:
     document = AssetEventDocument.model_validate_json(value)
+    event_id = event_id or document.event or ""
     origin = document.origin
     return AssetState(
         State.SUCCESS,

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 from coordinator.model import bounds
+from coordinator.model.assets.names import LONGEST_URI, asset_of
 from coordinator.model.conditions import AtLeast, Condition, Dependency, On, all_of, any_of
 from coordinator.model.documents.cycles import Edges
 from coordinator.model.documents.fields import FieldReader
 from coordinator.model.documents.findings import Cursor, Findings, TooManyFindings
-from coordinator.model.documents.forms import CONDITIONS
+from coordinator.model.documents.forms import ASSET, CONDITIONS
 from coordinator.model.documents.json_text import Members
 from coordinator.model.documents.mappings import MappingReader
 from coordinator.model.partitions import Identity, Offset
+from coordinator.model.partitions import Mapping as PartitionMapping
 from coordinator.model.references import PipelineRef
 
 CONDITION_FIELDS = tuple(name for form in CONDITIONS.values() for name in form.names)
@@ -67,6 +70,8 @@ class ConditionReader:
         match form:
             case "pipeline":
                 return self._dependency(fields["pipeline"], fields, downstream)
+            case "asset":
+                return self._asset(cursor, fields, downstream)
             case "at_least":
                 return self._at_least(cursor, fields, downstream)
             case _:
@@ -110,6 +115,36 @@ class ConditionReader:
                 whole = False
         return tuple(first_given) if whole else None
 
+    def _asset(self, cursor: Cursor, fields: Mapping[str, Cursor], downstream: PipelineRef | None) -> Dependency | None:
+        """An asset whose events are waited for."""
+        self._count(cursor)
+        mapping, trigger, max_age = self._ways(fields)
+        uri = self._fields.name(fields["asset"], "the URI of an asset", most=LONGEST_URI)
+        if not self._fields.require(cursor, fields, ASSET.required):
+            return None
+        environment = self._fields.environment(fields["environment"])
+        if uri is None or environment is None or mapping is None:
+            return None
+        upstream = asset_of(environment, uri)
+        if downstream is not None:
+            self.edges.setdefault(downstream, {}).setdefault(upstream, cursor)
+        return Dependency(upstream, On.SUCCESS, mapping, trigger, max_age)
+
+    def _count(self, cursor: Cursor) -> None:
+        self._dependencies += 1
+        if self._dependencies > bounds.DEPENDENCIES:
+            self._findings.add(
+                cursor, f"more than {bounds.DEPENDENCIES} dependencies in a document", "split it by owner"
+            )
+            raise TooManyFindings
+
+    def _ways(self, fields: Mapping[str, Cursor]) -> tuple[PartitionMapping | None, bool, timedelta | None]:
+        """How an upstream is depended on: in which partitions, whether it starts anything, how old it may be."""
+        mapping = self._mappings.read(fields["partition"]) if "partition" in fields else Identity()
+        trigger = self._fields.yes_or_no(fields.get("trigger"), True)
+        max_age = self._fields.duration(fields["max_age"]) if "max_age" in fields else None
+        return mapping, trigger, max_age
+
     def _on(self, fields: Mapping[str, Cursor]) -> On:
         words = {str(on): on for on in On}
         shown = [word for word, on in words.items() if on is not On.SKIPPED or "task" in fields]
@@ -120,16 +155,9 @@ class ConditionReader:
         self, cursor: Cursor, fields: Mapping[str, Cursor], downstream: PipelineRef | None
     ) -> Dependency | None:
         """:param cursor: of the reference. :param fields: what else is said of the dependency."""
-        self._dependencies += 1
-        if self._dependencies > bounds.DEPENDENCIES:
-            self._findings.add(
-                cursor, f"more than {bounds.DEPENDENCIES} dependencies in a document", "split it by owner"
-            )
-            raise TooManyFindings
+        self._count(cursor)
         on = self._on(fields)
-        mapping = self._mappings.read(fields["partition"]) if "partition" in fields else Identity()
-        trigger = self._fields.yes_or_no(fields.get("trigger"), True)
-        max_age = self._fields.duration(fields["max_age"]) if "max_age" in fields else None
+        mapping, trigger, max_age = self._ways(fields)
         text = self._fields.text(cursor, "a pipeline reference")
         upstream = None if text is None else self._fields.reference(text, cursor)
         if upstream is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from coordinator.model.assets.bridges import without_bridges
+from coordinator.model.assets.names import is_asset, uri_of
 from coordinator.model.conditions import Condition, Dependency, On
 from coordinator.model.dependencies import Catchup, Document, Downstream, OnLate, Rerun, Settle
 from coordinator.model.documents.bridges import ASSETS_KEY, dump_bridges
@@ -51,7 +52,10 @@ def _entry(downstream: Downstream) -> Any:
 
 
 def _dependency(dependency: Dependency) -> Any:
-    fields: dict[str, Any] = {"pipeline": str(dependency.upstream.whole)}
+    upstream = dependency.upstream.whole
+    fields: dict[str, Any] = {"pipeline": str(upstream)}
+    if is_asset(upstream):
+        fields = {"asset": uri_of(upstream), "environment": upstream.environment}
     if dependency.upstream.task:
         fields["task"] = dependency.upstream.task
     if dependency.on is not On.SUCCESS:

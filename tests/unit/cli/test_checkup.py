@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from coordinator.cli.checkup import (
@@ -158,9 +160,19 @@ def test_each_fault_of_an_environment_has_a_remedy_of_its_own() -> None:
     ],
 )
 @pytest.mark.promise("assets")
-def test_an_environment_that_tells_of_no_events_is_a_problem(settings: dict[str, object], found: list[str]) -> None:
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"assets": [{"from": "sales", "to": ["finance"]}]},
+        {"D": {"upstream": {"asset": "s3://lake/orders", "environment": "sales"}}},
+    ],
+    ids=["bridge", "upstream"],
+)
+def test_an_environment_that_tells_of_no_events_is_a_problem(
+    document: dict[str, object], settings: dict[str, object], found: list[str]
+) -> None:
     sales = EnvironmentSettings.model_validate({"url": "http://127.0.0.1:1", **settings})
-    document = parse_document('{"assets": [{"from": "sales", "to": ["finance"]}]}', source="f")
-    findings = [*silent_sources(document, Settings(environments={"sales": sales}))]
+    read = parse_document(json.dumps(document), source="f")
+    findings = [*silent_sources(read, Settings(environments={"sales": sales}))]
     assert [finding.subject for finding in findings] == ["asset events of sales"] * len(found)
     assert all(reason in finding.found for reason, finding in zip(found, findings, strict=True))

@@ -81,8 +81,16 @@ def test_a_chain_that_one_sensor_closes_is_a_loop() -> None:
 
 
 class _WalksAlways(Graph):
+    """:ivar gave_up: it came to partitions that cannot be named, and went by the names of the pipelines alone."""
+
+    gave_up = False
+
     def leads_only_back(self, upper: PipelineRef, lower: PipelineRef) -> bool:  # noqa: ARG002
         return False
+
+    def is_above(self, upper: PipelineRef, lower: PipelineRef) -> bool:
+        self.gave_up = True
+        return super().is_above(upper, lower)
 
 
 @pytest.mark.slow
@@ -97,4 +105,6 @@ def test_what_goes_back_in_time_is_a_loop_only_if_the_walk_says_so(without: Grap
     for run in facts.waits.runs_of_sensors():
         for seen in facts.sensors(run):
             assert isinstance(seen.value, Wait)
-            assert is_loop(graph, facts, run, seen.value) is is_loop(walks, facts, run, seen.value)
+            walks.gave_up = False
+            walked = is_loop(walks, facts, run, seen.value)
+            assert is_loop(graph, facts, run, seen.value) is walked or (walked and walks.gave_up)
