@@ -10,7 +10,8 @@ from coordinator.model.partitions.instants import format_instant
 from coordinator.model.phrases import counted
 from coordinator.model.stored import Unreadable
 from coordinator.model.view import readable_state
-from coordinator.model.waits import SENSORS, Completion, Wait, WaitStatus, at_the_triggerer, untaken_place
+from coordinator.model.waits import Completion, Wait, WaitStatus, at_the_triggerer, untaken_place
+from coordinator.reading.untaken_sensors import untaken_in
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -40,15 +41,6 @@ def waits_of(reading: Reading, pipeline: PipelineRef | None, *, all_: bool) -> l
         ),
         key=lambda seen: seen.ref,
     )
-
-
-def untaken_in(reading: Reading) -> dict[str, str]:
-    """What the leader says of sensors that have passed, and whose tasks have not gone on, by place."""
-    from coordinator.store.presence import read_presence
-
-    presences = map(read_presence, reading.cache.watchers.values())
-    told = (problem for presence in presences for problem in (presence.problems or {}).items())
-    return {place: problem for place, problem in told if place.startswith(SENSORS)}
 
 
 def _is_untaken(seen: SeenWait, wait: Wait, untaken: Collection[str]) -> bool:

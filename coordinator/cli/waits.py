@@ -28,10 +28,11 @@ def waits(
 
     Example: [bold]coordinator waits team_b/load_customers --all[/bold]
     """
-    from coordinator.cli.wait_list import show_waits, untaken_in, wait_as_json, waits_of
+    from coordinator.cli.wait_list import show_waits, wait_as_json, waits_of
     from coordinator.config.settings import load_settings
     from coordinator.model.waits import SENSORS
     from coordinator.reading.reading import read
+    from coordinator.reading.untaken_sensors import untaken_in
     from coordinator.reading.waiting_sensors import waiting_sensors
 
     wanted = None if pipeline is None else pipeline_of(pipeline)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from coordinator.cli.wait_list import untaken_in
 from coordinator.config.settings import EtcdSettings
 from coordinator.reading.reading import read
+from coordinator.reading.untaken_sensors import untaken_in
 from tests.worlds.real import RealWorld
 
 

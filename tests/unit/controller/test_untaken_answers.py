@@ -7,12 +7,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import structlog
 
-from coordinator.cli.wait_list import untaken_in, wait_as_json, waits_of
+from coordinator.cli.wait_list import wait_as_json, waits_of
 from coordinator.controller.reconcile.untaken_answers import NAMED
+from coordinator.reading.explaining import explained
 from coordinator.reading.reading import read
+from coordinator.reading.untaken_sensors import untaken_in
 from coordinator.store.port import Put
 from coordinator.store.presence import Presence, Progress
 from tests.worlds.simulated import SimulatedWorld
+from tests.worlds.world import PARTITION, target
 
 PLACE = "sensor D:sensor in run scheduled__2026-11-20T00:00:00Z"
 
@@ -131,5 +134,7 @@ def test_waits_goes_on_showing_it(world: SimulatedWorld) -> None:
     told = wait_as_json(reading, seen, at, waiting=None, untaken=untaken_in(reading))
     assert (told["status"], told["untaken"]) == ("passed", True)
     assert told["says"] == "passed 12 min 0 s ago, not taken by its task"
+    found = explained(world.store, world.keys, target("D").pipeline, PARTITION, limits={})
+    assert any(note.startswith("its sensor sensor has passed at 20") for note in found.notes)
     (remedy,) = told["remedies"]
     assert remedy.startswith("look at the triggerer of default")
