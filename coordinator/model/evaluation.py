@@ -286,13 +286,21 @@ class _Evaluator:
         return self._target.pipeline.environment not in event.path
 
     def _is_past(self, dependency: Dependency, target: Target, seen: SeenState) -> bool:
-        """Whether a task ended before the dependency on it became active, although it was looked at later."""
+        """Whether a task ended before the dependency on it became active, although it was looked at later.
+
+        What has run in the present attempt of its run counts by the run's revision alone: the clock of its environment
+        may be another one than that of who has published.
+        """
         run, active_since = self._view.state(target.whole), self._node.active_since[dependency]
-        if run is not None and run.revision <= active_since and isinstance(run.value, RunState):
+        if run is None or not isinstance(run.value, RunState):
+            return False
+        if run.revision <= active_since:
             return run.value.state.is_terminal
         ended_at = seen.value.ended_at if isinstance(seen.value, TaskState) else None
-        active_at = self._node.active_at.get(dependency)
-        return ended_at is not None and active_at is not None and ended_at < active_at - UNSURE
+        active_at, queued_at = self._node.active_at.get(dependency), run.value.attempt.queued_at
+        if ended_at is None or active_at is None or (queued_at is not None and ended_at >= queued_at):
+            return False
+        return ended_at < active_at - UNSURE
 
 
 def evaluate_input(

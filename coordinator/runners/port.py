@@ -225,8 +225,7 @@ class Changed:
 
     :ivar runs: of all DAGs, as they are now.
     :ivar made_at: when the first answer was made, by the slower one of the clocks of its API server and its scheduler.
-    :ivar behind: how old the scheduler's last heartbeat was by the API server's clock, if that is remarkable: the
-        scheduler is down, or its clock is behind.
+    :ivar behind: how old the scheduler's last heartbeat was by the API server's clock.
     :ivar next_offset: there are more of them, from here on; ``None``: these are all.
     :ivar error: the environment failed, or refused; ``runs`` may be incomplete.
     """

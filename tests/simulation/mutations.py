@@ -646,7 +646,7 @@ def observed_runs_not_written() -> AbstractContextManager[Any]:
 @pytest.mark.promise("following")
 def clocks_taken_to_agree() -> AbstractContextManager[Any]:
     """The scheduler of an observed environment may have another clock than its API server."""
-    return patch.object(changes, "BEHIND", timedelta.max)
+    return patch.object(changes, "_scheduler_behind", lambda *_: timedelta(0))
 
 
 TASKS = Profile(tasks=1.0, sensors=0.0, observed=0.0, retention=0.0)

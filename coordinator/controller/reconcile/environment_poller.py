@@ -36,6 +36,10 @@ OVERLAP = timedelta(seconds=60)
 WRITTEN_EVERY = timedelta(seconds=60)
 """The cursor in etcd is rewritten when it is at least this far behind."""
 
+BEHIND = timedelta(seconds=30)
+"""A heartbeat that is older by the API server's clock is that of a slower clock, or of a scheduler that is down:
+Airflow's own bound (``[scheduler] scheduler_health_check_threshold``)."""
+
 GROWTH = 1.5
 """Each pause without news is so many times as long as the one before it."""
 
@@ -235,7 +239,7 @@ class EnvironmentPoller:
 
     def _note_clock(self, name: str, behind: timedelta) -> None:
         """:param behind: as :class:`~coordinator.runners.port.Changed` has it."""
-        if not behind:
+        if behind <= BEHIND:
             self._problems.pop(name, None)
             return
         self._problems[name] = (

@@ -39,10 +39,6 @@ _log = structlog.get_logger(__name__)
 PAGES = 20
 """Pages that are read in one go: two thousand runs. The rest follows."""
 
-BEHIND = timedelta(seconds=30)
-"""A heartbeat that is older by the API server's clock is that of a slower clock, or of a scheduler that is down:
-Airflow's own bound (``[scheduler] scheduler_health_check_threshold``)."""
-
 DOWN = timedelta(hours=1)
 """A scheduler whose heartbeat is older is taken to be down when an environment is asked for the first time. Otherwise
 the runs of all the time that it has been down would count as new."""
@@ -95,8 +91,8 @@ def changed_runs(client: AirflowClient, since: datetime | None, offset: int, dea
 
 
 def _scheduler_behind(client: AirflowClient, deadline: Deadline) -> timedelta:
-    """How old the scheduler's last heartbeat is by the API server's clock, if that is more than :data:`BEHIND`;
-    otherwise, and where the address of the health check is closed to us, zero.
+    """How old the scheduler's last heartbeat is by the API server's clock; zero where the address of the health check
+    is closed to us.
 
     :raises EnvironmentUnavailable: no answer.
     :raises RequestRefused: it is not known now. To go on without it could pass over what has changed.
@@ -109,8 +105,7 @@ def _scheduler_behind(client: AirflowClient, deadline: Deadline) -> timedelta:
     heartbeat = answer.read(HealthAnswer).scheduler.latest_scheduler_heartbeat
     if answer.date is None or heartbeat is None:
         return timedelta(0)
-    behind = answer.date - heartbeat
-    return behind if behind > BEHIND else timedelta(0)
+    return max(timedelta(0), answer.date - heartbeat)
 
 
 class _UnreadableRuns(EnvironmentUnavailable):
