@@ -342,7 +342,8 @@ class EnvironmentFault(enum.StrEnum):
                 return cls.SETTINGS
 
 
-class MissingTask(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class MissingTask:
     """A task that its DAG does not have. :ivar near: the tasks that may be meant, at most three."""
 
     dag_id: str

@@ -145,6 +145,7 @@ def _state_of(event_id: str, value: bytes) -> AssetState:
         State.SUCCESS,
         Attempt(event_id, None, 1),
         document.timestamp,
+        ended_at=document.timestamp,
         uri=document.uri,
         path=tuple(origin.path) if origin is not None else (),
         content=value,

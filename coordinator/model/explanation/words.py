@@ -68,9 +68,11 @@ def run_in_words(state: RunState) -> str:
 
 
 def when_in_words(state: RunState) -> str:
-    """Since when a run is in this state."""
-    known = state.completed_at if state.state.is_terminal else state.observed_at or state.attempt.queued_at
-    return moment("at" if state.state.is_terminal else "since", known)
+    """Since when a run is in this state; where nobody said when it ended, when that was seen."""
+    if not state.state.is_terminal:
+        return moment("since", state.since)
+    seen = moment("seen at", state.observed_at)
+    return moment("at", state.ended_at) or (seen and f",{seen}")
 
 
 def did(state: RunState, *, in_run: bool = True) -> str:
