@@ -79,10 +79,10 @@ class ObservedRun:
     def after(self, before: datetime | None) -> ObservedRun:
         """The run as a newer attempt than the one of it that began then.
 
-        What stands for its start is the moment of the answer, in whole seconds: the attempt before it may have been
-        shorter.
+        What stands for its start is the moment of the answer, by a clock that may be another one than that by which
+        runs start. The attempt before is known exactly: just after it is before the start of this one.
         """
-        if not self.is_estimated or before is None or self.queued_at is None or self.queued_at > before:
+        if not self.is_estimated or before is None:
             return self
         return replace(self, queued_at=before + timedelta(microseconds=1))
 

@@ -22,7 +22,7 @@ from coordinator.controller.reconcile.observations import document_of, observati
 from coordinator.controller.state.cache import Cache
 from coordinator.controller.writes import RETRY_AFTER, commit_fenced
 from coordinator.model.cursor import dump_cursor
-from coordinator.model.partitions.instants import partition_of_run
+from coordinator.model.partitions.instants import format_instant, partition_of_run
 from coordinator.model.references import PipelineRef, Target
 from coordinator.runners.port import BEGINNING, ListPlace, ObservedRun
 from coordinator.store.keys import Keys
@@ -173,7 +173,7 @@ class EnvironmentPoller:
                 poll.collected, poll.made_at = [], None
             poll.due_at = now
             return
-        self._move_cursor(poll)
+        self._move_cursor(name, poll)
         poll.pause = self._polling.every if news else min(poll.pause * GROWTH, self._polling.idle)
         poll.due_at = now + poll.pause
 
@@ -188,7 +188,7 @@ class EnvironmentPoller:
             written = self._cache.cursors.get(name)
             if poll.cursor is None or now < poll.write_at:
                 continue
-            if written is not None and poll.cursor - written < WRITTEN_EVERY:
+            if written is not None and timedelta(0) <= poll.cursor - written < WRITTEN_EVERY:
                 continue
             fence, put = (
                 CreateRevisionIs(self._keys.leader, term),
@@ -202,12 +202,15 @@ class EnvironmentPoller:
             else:
                 self._cache.cursors[name] = poll.cursor
 
-    def _move_cursor(self, poll: _PollState) -> None:
+    def _move_cursor(self, name: str, poll: _PollState) -> None:
         """Everything up to an answer has been read. The cursor moves on to the answer before, if all that was seen in
         that is in etcd by now. If not, this answer takes its place: it has everything since the same cursor."""
         assert poll.made_at is not None
         if poll.cursor is None:
             poll.cursor = poll.made_at  # what was before is not ours to tell
+        elif poll.made_at < poll.cursor - OVERLAP:
+            _log.warning("environment.clock_set_back", environment=name, cursor=format_instant(poll.cursor))
+            poll.cursor, poll.next_cursor = poll.made_at - OVERLAP, None
         if poll.next_cursor is not None and not any(self._is_open(one) for one in poll.seen):
             poll.cursor = max(poll.cursor, poll.next_cursor)
         poll.next_cursor, poll.seen = poll.made_at - OVERLAP, poll.collected

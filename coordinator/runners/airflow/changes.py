@@ -42,10 +42,6 @@ _log = structlog.get_logger(__name__)
 PAGES = 20
 """Pages that are read in one go: two thousand runs. The rest follows."""
 
-DOWN = timedelta(hours=1)
-"""A scheduler whose heartbeat is older is taken to be down when an environment is asked for the first time. Otherwise
-the runs of all the time that it has been down would count as new."""
-
 
 def changed_runs(client: AirflowClient, since: datetime | None, place: ListPlace, deadline: Deadline) -> Changed:
     """Raises nothing; parameters as in ``port.Runner``.
@@ -79,7 +75,7 @@ def changed_runs(client: AirflowClient, since: datetime | None, place: ListPlace
                 continue
             made_at = made_at or (answer.date and answer.date - behind)
             if since is None:
-                return Changed(made_at=answer.date if behind > DOWN else made_at, behind=behind)
+                return Changed(made_at=made_at, behind=behind)
             refs = list(page.items)
             if last is not None and refs[:1] != [last]:
                 return Changed(tuple(runs), made_at=made_at, behind=behind, next=BEGINNING)

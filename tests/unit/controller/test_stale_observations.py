@@ -107,6 +107,20 @@ def test_a_late_answer_does_not_queue_a_run_that_has_ended_since() -> None:
     assert environment.poller._polls["old"].cursor == seconds(100) - OVERLAP, "the late answer holds nothing up"
 
 
+@pytest.mark.promise("following")
+def test_a_clock_there_that_was_ahead_and_is_set_right_hides_nothing() -> None:
+    """Everything would be before the cursor until the clock has caught up with it."""
+    environment = _Environment()
+    for at in (18_000, 18_030):
+        environment.answers("nothing yet", at)
+    assert environment.poller._polls["old"].cursor == seconds(18_000) - OVERLAP
+    environment.answers("nothing yet", 100)
+    assert environment.poller._polls["old"].cursor == seconds(100) - OVERLAP
+    environment.poller.write_cursors(environment.term, environment.at)
+    environment._read()
+    assert environment.cache.cursors["old"] == seconds(100) - OVERLAP
+
+
 @pytest.mark.promise("clock-steps")
 @pytest.mark.parametrize("ahead", [0, 3600])
 def test_a_run_that_is_queued_again_is_queued(ahead: int) -> None:
