@@ -106,8 +106,8 @@ class TaskObserver:
         return True
 
     def _attempt_of(self, target: Target, run: ObservedRun) -> Attempt:
-        """The attempt of a run. What is estimated of a queued one is another moment at each look: the attempt that stands
-        in etcd is the same one."""
+        """The attempt of a run. What is estimated of a queued one is another moment at each look: the attempt that
+        stands in etcd is the same one."""
         above = readable_state(self._cache.state(target.whole))
         if run.is_estimated and above is not None and above.attempt.run_id == run.run_id:
             if not above.state.is_terminal:
