@@ -70,7 +70,10 @@ class AssetEventDocument(BaseModel):
 
     @property
     def origin(self) -> Origin | None:
-        """What the coordinator has written into it; ``None``: it was emitted in this environment."""
+        """What the coordinator has written into it; ``None``: it was emitted in this environment, by a task too, which
+        may write anything there: what is handed on is emitted by no task."""
+        if self.dag_id is not None:
+            return None
         try:
             return Origin.model_validate(self.extra.get(OURS))
         except ValidationError:  # anybody may write anything there
