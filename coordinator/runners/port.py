@@ -26,6 +26,10 @@ class EnvironmentUnavailable(CoordinatorError):
         self.retry_after = retry_after
 
 
+class ServerFailed(EnvironmentUnavailable):
+    """The answer was 5xx. Airflow on SQLite gives one now and then, when its database is locked for five seconds."""
+
+
 class AnswerTooLarge(EnvironmentUnavailable):
     """An answer that is too large to read completely. Asking for less may help."""
 

@@ -17,7 +17,7 @@ from coordinator.model import bounds
 from coordinator.model.printable import printable
 from coordinator.model.runstate import Instant, State, shown_queued_at
 from coordinator.model.taskstate import TaskInstance
-from coordinator.runners.port import AnswerTooLarge, EnvironmentUnavailable, ObservedRun
+from coordinator.runners.port import AnswerTooLarge, EnvironmentUnavailable, ObservedRun, ServerFailed
 
 _LONGEST_HEADER = 100
 """Characters of a ``Retry-After``; a date has 29."""
@@ -318,7 +318,8 @@ class Answer:
     def unavailable(self, why: str | None = None) -> EnvironmentUnavailable:
         """The error for an answer that does not settle the question."""
         reason = f": {printable(why, limit=bounds.DETAIL)}" if why else ""
-        return EnvironmentUnavailable(f"{self.question} answered {self.status}{reason}", retry_after=self.retry_after)
+        error = ServerFailed if self.status >= 500 else EnvironmentUnavailable
+        return error(f"{self.question} answered {self.status}{reason}", retry_after=self.retry_after)
 
     def raise_if_unsettled(self) -> None:
         """:raises EnvironmentUnavailable: 5xx, a status that the API does not have (1xx, 3xx), or :data:`TRY_AGAIN`."""
