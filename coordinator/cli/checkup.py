@@ -122,7 +122,20 @@ def examine(settings: Settings, dependencies: Path | None) -> list[Finding]:
         for name, report in zip(settings.environments, reports, strict=True):
             kind = settings.environments[name].kind
             findings += evaluate_environment(name, report, len(dag_ids[name]), kind=kind)
+            entries = {each.dag_id for each in document if each.environment == name}
+            findings += started_by_both(name, report, entries)
     return findings
+
+
+def started_by_both(name: str, report: EnvironmentReport, entries: Collection[str]) -> Iterator[Finding]:
+    """DAGs that a dependency starts, and assets as well. :param entries: the DAGs of this environment with an entry."""
+    if both := [dag_id for dag_id in report.asset_dags if dag_id in entries]:
+        found = f"DAGs with an entry whose own schedule names assets, so that both start them: {some_of(both, _NAMED)}"
+        remedy = (
+            'give them schedule=None, and let them wait for {"asset": ...} in dependencies.json; or take their entries '
+            "out"
+        )
+        yield Finding(Grade.PROBLEM, f"environment {name}", found, remedy)
 
 
 def silent_sources(document: Document, settings: Settings) -> Iterator[Finding]:

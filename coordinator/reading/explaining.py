@@ -9,6 +9,7 @@ from typing import Any
 from coordinator.controller.dispatch.dispatcher import EnvironmentLimits
 from coordinator.controller.leading.unknown_dags import PLACE, names
 from coordinator.controller.state.problems import shown
+from coordinator.model.assets.names import is_of_assets
 from coordinator.model.dependencies import Downstream
 from coordinator.model.explanation import Explanation, Kind, as_json, explain
 from coordinator.model.explanation.words import LISTED, listed, sensor_name
@@ -98,7 +99,7 @@ def _notes(
         yield f"this is how it stood at etcd revision {reading.cache.revision}{when}"
     if not named.known:
         yield unknown_partition(target, named)
-    if reading.propagation.graph.node(target.pipeline) is None:
+    if reading.propagation.graph.node(target.pipeline) is None and not is_of_assets(target.pipeline):
         own = "its own schedule, or a person, starts it"
         yield f"{target.pipeline} waits for nothing in the published documents: {own}"
     yield from unmet_notes(reading, target.pipeline, seen_in(reading.cache.targets()))

@@ -361,6 +361,7 @@ class EnvironmentReport:
 
     :ivar problem: why nothing works there.
     :ivar fault: of what kind the problem is; ``None`` if there is none.
+    :ivar asset_dags: the DAGs whose own schedule names assets.
     """
 
     version: str | None = None
@@ -369,6 +370,7 @@ class EnvironmentReport:
     missing_dags: tuple[str, ...] = ()
     paused_dags: tuple[str, ...] = ()
     missing_tasks: tuple[MissingTask, ...] = ()
+    asset_dags: tuple[str, ...] = ()
 
     @property
     def says_dags(self) -> bool:

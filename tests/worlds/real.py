@@ -236,6 +236,9 @@ class RealWorld(EtcdWorld):
         with airflow.changed:
             return airflow.model.dags[dag_id].all_below([task]) - {task}
 
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
     def has_tasks(self, name: str, **below: str) -> None:
         airflow, dag_id = self._of(name)
         with airflow.changed:
@@ -484,6 +487,8 @@ def _names_in(document: object) -> set[str]:
             return {document}
         case list():
             return set().union(*map(_names_in, document))
+        case {"asset": _}:
+            return set()
         case dict():
             inner = {key: value for key, value in document.items() if key not in ("at_least", "rerun", "settle")}
             keys = set(inner) - {"upstream", "any", "all", "of", "pipeline", "on"}

@@ -432,6 +432,9 @@ class SimulatedWorld(EtcdWorld):
         )
         write_event(self.store, self.keys, environment, new_event_id(document), document)
 
+    def now(self) -> datetime:
+        return self._tick()
+
     def _tick(self) -> datetime:
         self.clock.seconds += 0.001
         return self.clock.now()

@@ -229,7 +229,7 @@ class EventHandler:
         self._propagation.touch(touched.targets, recorded=touched.recorded, live=live)
         for waiting in touched.waits:
             self._queue.add(waiting, Priority.LIVE if live else Priority.CATCHUP)
-        if touched.dependencies or self._knows_not_all_sensors(touched.waits):
+        if touched.dependencies or touched.producers or self._knows_not_all_sensors(touched.waits):
             self._reading = self._use_dependencies(self._cache.snapshot())
         if touched.held:
             self._propagation.touch((), recorded=unsettled_of(touched.held, self._propagation.unsettled()), live=live)
@@ -268,7 +268,7 @@ class EventHandler:
             graph, still_wrong = _merged(self._cache.readable())
             graph = known if still_wrong else graph
         is_known = graph is known
-        graph = graph.with_sensors(waits.edges())
+        graph = graph.with_sensors(self._cache.connections())
         if is_known and not everything and graph.sensors == known.sensors:
             return
         were_withheld, waits.are_withheld = waits.are_withheld, waits.are_withheld and bool(problems)

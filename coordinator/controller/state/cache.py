@@ -10,11 +10,16 @@ from datetime import datetime
 from coordinator.controller.state.heartbeat import Heartbeat, read_heartbeat
 from coordinator.controller.state.interning import Interning
 from coordinator.controller.state.problems import KeyProblems
+from coordinator.controller.state.produced import Produced
 from coordinator.controller.state.publications import Publications
 from coordinator.controller.state.reporters import Reporters
+from coordinator.controller.state.run_partitions import RunPartitions
 from coordinator.controller.state.waits import Waits
 from coordinator.controller.state.watermarks import Watermarks
+from coordinator.model.assets.events import AssetState
+from coordinator.model.assets.names import is_asset
 from coordinator.model.cursor import read_cursor
+from coordinator.model.graph import SensorEdge
 from coordinator.model.hold import Hold, read_hold
 from coordinator.model.order import read_order
 from coordinator.model.publishing.edition import PublishedBefore, read_published_before
@@ -65,6 +70,7 @@ class Touched:
     :ivar recorded: targets of which only the trigger record has changed.
     :ivar watermarks: pipelines whose watermark was unknown, and is known now.
     :ivar waits: the names of waits.
+    :ivar producers: an asset is emitted by a pipeline that was not known to.
     """
 
     targets: set[Target] = field(default_factory=set)
@@ -73,6 +79,7 @@ class Touched:
     held: set[PipelineRef] = field(default_factory=set)
     watermarks: set[PipelineRef] = field(default_factory=set)
     waits: set[Target] = field(default_factory=set)
+    producers: bool = False
     dependencies: bool = False
     leader_gone: bool = False
     states: int = 0
@@ -125,10 +132,13 @@ class Cache:
         self.watchers: dict[str, bytes] = {}
         self.reporters = Reporters()
         self.waits = Waits()
+        self.produced = Produced()
         self.cursors: dict[str, datetime] = {}
         self._states: dict[Target, SeenState] = {}
         self._tasks: set[Target] = set()
         self._unseen_tasks: set[Target] = set()
+        self._events: dict[Target, None] = {}
+        self._runs = RunPartitions()
         self._records: dict[Target, SeenRecord] = {}
         self._orders: dict[Target, SeenOrder] = {}
         self._holds: dict[PipelineRef, Hold | Unreadable] = {}
@@ -151,7 +161,8 @@ class Cache:
         return self.waits.sensors(target)
 
     def runs_behind(self, upstream: Target) -> Iterable[Target]:
-        return self.waits.runs_behind(upstream)
+        runs, assets = self.waits.runs_behind(upstream), self.produced.behind(upstream)
+        return (*runs, *assets) if assets else runs
 
     def order(self, target: Target) -> SeenOrder | None:
         return self._orders.get(target)
@@ -200,9 +211,26 @@ class Cache:
         """The tasks that a run of their pipeline does not have, or that are not shown to us. Any thread may ask."""
         return tuple(self._unseen_tasks)
 
+    def events(self) -> list[Target]:
+        """Every asset event."""
+        return list(self._events)
+
+    def partition_of_run(self, pipeline: PipelineRef, run_id: str) -> str | None:
+        """The partition of a run, if its state is there, or was since somebody asked about the pipeline."""
+        self.index_runs((pipeline,))
+        return self._runs.get(pipeline, run_id)
+
+    def index_runs(self, pipelines: Iterable[PipelineRef]) -> None:
+        """Prepare for questions about the runs of these pipelines: all states are looked through once."""
+        self._runs.follow(pipelines, self._states)
+
     def recorded(self) -> list[Target]:
         """Everything that has a record."""
         return list(self._records)
+
+    def connections(self) -> dict[SensorEdge, int]:
+        """What connects pipelines besides dependencies: sensors that are cleared again, and runs that emit assets."""
+        return {**self.waits.edges(), **self.produced.edges()}
 
     def __len__(self) -> int:
         return len(self._states) + len(self._records)
@@ -263,6 +291,9 @@ class Cache:
             named.clear()
         self.reporters.clear()
         self.waits.clear()
+        self.produced.clear()
+        self._runs.clear()
+        self._events.clear()
         self.cursors.clear()
         self._watermarks.begin_list()
         heartbeat_before, self.heartbeat = self.heartbeat, None
@@ -324,7 +355,7 @@ class Cache:
                 self._note_problem(item.key, state)
                 self._arrived.pop(target, None)
                 if self._has_expired(target, state):
-                    self._states.pop(target, None)
+                    self._forget_state(target)
                     self.expired[target] = item.mod_revision
                     touched.expired.add(target)
                     touched.targets.add(target)
@@ -337,7 +368,14 @@ class Cache:
                         f"{self._keys.watermark(target.pipeline)} cannot be read, so it is unknown whether this was "
                         "removed before; correct that key, or delete it if nothing has been removed"
                     )
-                self._states[target] = SeenState(state, item.mod_revision)
+                seen = SeenState(state, item.mod_revision)
+                if type(state) is RunState:
+                    self._runs.put(target, state)
+                elif is_asset(target.pipeline):
+                    touched.producers |= self.produced.exchange(target, self._states.get(target), seen)
+                elif isinstance(state, AssetState):
+                    self._events[target] = None
+                self._states[target] = seen
                 if target.pipeline.task:
                     self._tasks.add(target)
                     self._note_unseen(target, state)
@@ -425,7 +463,7 @@ class Cache:
         match parsed:
             case StateKey(target):
                 touched.states += 1
-                self._states.pop(target, None)
+                self._forget_state(target)
                 self._tasks.discard(target)
                 self._unseen_tasks.discard(target)
                 self._withheld.pop(target, None)
@@ -476,6 +514,16 @@ class Cache:
                 self.reporters.delete_last_seen(environment)
             case None:
                 self.problems.settle_foreign(key)
+
+    def _forget_state(self, target: Target) -> None:
+        before = self._states.pop(target, None)
+        if before is None:
+            return
+        if type(before.value) is RunState:
+            self._runs.delete(target, before.value)
+        elif is_asset(target.pipeline):
+            self.produced.exchange(target, before, None)
+        self._events.pop(target, None)
 
     def _let_states_count(self, pipeline: PipelineRef, touched: Touched) -> None:
         """The watermark is known again: each state that was withheld now counts, or has expired."""

@@ -165,6 +165,13 @@ class DagAnswer(_Answer):
         """Whether its runs take a ``partition_key``."""
         return self.timetable_partitioned or self.timetable_summary == _AT_RUNTIME
 
+    @property
+    def is_started_by_assets(self) -> bool:
+        """Whether its schedule names assets. Airflow's three timetables with assets say so (``timetables/simple.py``,
+        ``timetables/assets.py``)."""
+        words = (self.timetable_summary or "").split()
+        return "Asset" in words
+
 
 class _TaskOfDag(_Answer):
     task_id: str
@@ -182,9 +189,16 @@ class OldDagAnswer(_Answer):
     dag_id: str
     is_paused: bool | None
     is_active: bool | None = True
+    timetable_description: str | None = None
 
     def dag(self) -> DagAnswer:
-        return DagAnswer(dag_id=self.dag_id, is_paused=bool(self.is_paused), is_stale=self.is_active is False)
+        by_datasets = (self.timetable_description or "").startswith("Triggered by datasets")
+        return DagAnswer(
+            dag_id=self.dag_id,
+            is_paused=bool(self.is_paused),
+            is_stale=self.is_active is False,
+            timetable_summary="Asset" if by_datasets else None,
+        )
 
 
 class OldDagsAnswer(_Answer):

@@ -76,6 +76,7 @@ def _examine(
         missing_dags=tuple(dag_id for dag_id in dag_ids if dag_id not in dags),
         paused_dags=tuple(dag_id for dag_id in dag_ids if dag_id in dags and dags[dag_id].is_paused),
         missing_tasks=missing_tasks,
+        asset_dags=tuple(dag_id for dag_id in dag_ids if dag_id in dags and dags[dag_id].is_started_by_assets),
     )
 
 
