@@ -30,9 +30,9 @@ def graph(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show which pipelines wait for which, from the first ones down.
+    """Show the dependencies between pipelines as a tree, upstreams first.
 
-    A pipeline that waits for several is shown with what is below it once, under the first of them. Sensors inside runs
+    A pipeline with several upstreams is expanded only under the first one. Sensors inside runs
     (PipelineSensor) are included as far as they are known; --file has none.
 
     Example: [bold]coordinator graph team_b/load_customers --mermaid[/bold]

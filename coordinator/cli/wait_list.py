@@ -112,8 +112,8 @@ def _outcome(reading: Reading, seen: SeenWait, wait: Wait, waiting: WaitingSenso
     causes = waiting.causes if waiting is not None else ()
     if not causes:
         if reading.cache.leader is None:
-            return {"says": "passes when a watcher leads", "remedies": ["start one: coordinator watch"]}
-        return {"says": "it passes now, by the watcher that leads", "remedies": []}
+            return {"says": "passes once a watcher leads", "remedies": ["start one: coordinator watch"]}
+        return {"says": "the leader lets it pass now", "remedies": []}
     remedies = [cause.remedy for cause in causes if cause.remedy]
     return {"says": listed([cause.sentence(run) for cause in causes], "; "), "remedies": list(dict.fromkeys(remedies))}
 

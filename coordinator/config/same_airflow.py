@@ -1,4 +1,4 @@
-"""Environments that are one Airflow: each of its runs counts as one of each of them."""
+"""Environments that are the same Airflow: each run there counts in all of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def same_airflow(settings: Settings) -> list[SameAirflow]:
         by_address[_address(environment)].append(name)
     return [
         SameAirflow(
-            f"environments {', '.join(sorted(names))} are one Airflow, {address}: each run there counts as one of each",
+            f"environments {', '.join(sorted(names))} are the same Airflow ({address}): each run there counts in all of them",
             "correct url (of Amazon MWAA, mwaa_name and region) in one of their sections, or keep one of them",
         )
         for address, names in by_address.items()

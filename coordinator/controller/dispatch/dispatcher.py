@@ -35,6 +35,7 @@ from coordinator.controller.measures import EnvironmentMeasures
 from coordinator.controller.queue.work_queue import Priority
 from coordinator.model.references import Target
 from coordinator.runners.port import (
+    Delivered,
     EnvironmentUnavailable,
     Foreign,
     Happened,
@@ -317,7 +318,7 @@ def _ending(message: EffectDone | LookDone) -> str:
             return "refused"
         case EnvironmentUnavailable():
             return "unanswered"
-        case None | Happened() | NotHappened() | Foreign():
+        case None | Happened() | Delivered() | NotHappened() | Foreign():
             return "answered"
         case _:  # the decision changed, or this watcher no longer leads
             return "not_sent"

@@ -250,7 +250,7 @@ class EnvironmentPoller:
             return
         self._problems[name] = (
             f"the last heartbeat of its scheduler is {behind.total_seconds():.0f} s old by the clock of its API "
-            "server: it is down, or its clock is behind; what it does is seen, by its own clock"
+            "server: the scheduler is down, or its clock is behind; its runs are still observed"
         )
 
     def _failed(self, name: str, poll: _PollState, reason: str, now: float) -> None:

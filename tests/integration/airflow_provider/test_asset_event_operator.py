@@ -68,6 +68,13 @@ def test_a_retry_emits_nothing_twice_and_a_cleared_run_emits_again(etcd: EtcdSto
     assert operator.execute(context(map_index=7)) != [first]
 
 
+def test_an_empty_asset_is_refused(etcd: EtcdStore, keys: Keys) -> None:
+    """As a template gives it that has nothing to name: it must not forward everything, nor emit what has no name."""
+    with pytest.raises(AirflowFailException, match="asset is empty"):
+        AssetEventOperator(task_id="tell", asset="").execute(context())
+    assert written(etcd, keys) == {}
+
+
 @pytest.mark.promise("assets")
 def test_what_has_started_the_run_is_handed_on(etcd: EtcdStore, keys: Keys) -> None:
     ours = {"event": "x", "path": ["hr"], "dag_id": "first", "run_id": "r", "task_id": "t"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 import threading
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
@@ -24,6 +23,7 @@ from coordinator.model.trigger import Action
 from coordinator.runners.port import (
     NO_TASKS,
     Changed,
+    Delivered,
     EnvironmentReport,
     EnvironmentUnavailable,
     Happened,
@@ -33,6 +33,8 @@ from coordinator.runners.port import (
     ObservedRun,
     Outcome,
     Permit,
+    Refused,
+    RequestRefused,
     RunOrTask,
     RunRef,
     StartRequest,
@@ -141,17 +143,37 @@ def test_no_more_effects_are_handed_out_than_the_executor_can_soon_run(bench: Be
     assert len(bench.jobs.waiting) == 2
 
 
+@pytest.mark.parametrize(
+    ("answer", "counted"),
+    [
+        (Happened(ObservedRun("d", "r", State.QUEUED, None)), "answered"),
+        (Delivered(), "answered"),
+        (NotHappened("no such run"), "answered"),
+        (Refused(403, "no"), "refused"),
+        (RequestRefused("no", status=403), "refused"),
+        (EnvironmentUnavailable("away"), "unanswered"),
+        (LeadershipLost("a test"), "not_sent"),
+    ],
+)
+def test_requests_are_counted_by_what_came_of_them(bench: Bench, answer: Outcome | Exception, counted: str) -> None:
+    bench.runner.answer = answer
+    bench.start("one")
+    bench.dispatcher.pump(0.0)
+    bench.work(0.0)
+    assert bench.dispatcher.answers == {("start", counted): 1}
+
+
 def test_of_one_environments_effects_no_more_run_at_once_than_its_limit() -> None:
     """Airflow on SQLite takes one trigger at a time; a look beside it does no harm."""
     running, most, done = 0, 0, threading.Semaphore(0)
-    lock = threading.Lock()
+    lock, together = threading.Lock(), threading.Barrier(2, timeout=10)
 
     def job() -> EffectDone:
         nonlocal running, most
         with lock:
             running += 1
             most = max(most, running)
-        time.sleep(0.002)  # long enough for another one to overlap, if it may
+        together.wait()  # for another one beside it
         with lock:
             running -= 1
         return EffectDone("default", Target(PipelineRef("default", "d"), "p"), "t", Effect.START)
