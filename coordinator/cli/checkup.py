@@ -236,7 +236,7 @@ def _examine_etcd(settings: Settings, document: Document, waited_for: set[Pipeli
             keys = Keys(settings.etcd.prefix)
             yield _leader(store, keys)
             yield from examine_reporters(settings, store, keys, {one.environment for one in _named_in(document)})
-            yield from _files(store, keys)
+            yield from _watchers(store, keys, settings)
             yield from _unmet(store, keys, document)
             yield from examine_sensors(store, keys, settings, waited_for)
             yield from examine_observed(store, keys, settings)
@@ -317,12 +317,17 @@ def _leader(store: EtcdStore, keys: Keys) -> Finding:
     return Finding(Grade.OK, "watcher", f"leads: {read_presence(leader.value)}")
 
 
-def _files(store: EtcdStore, keys: Keys) -> Iterator[Finding]:
-    """Findings about the dependencies files of the live watchers."""
+def _watchers(store: EtcdStore, keys: Keys, settings: Settings) -> Iterator[Finding]:
+    """Findings about the configurations and the dependencies files of the live watchers."""
     try:
         presences = [read_presence(item.value) for page in store.pages(keys.watchers) for item in page.items]
     except StoreError:
         return  # the finding about the leader's key says so already
+    for presence in presences:
+        if presence.environments is not None and (new := sorted({*settings.environments} - {*presence.environments})):
+            found = f"it does not know {some_of(new, _NAMED)}; when it started, it was configured with "
+            found += some_of(presence.environments, _NAMED)
+            yield Finding(Grade.PROBLEM, f"watcher {presence.id}", found, "restart it, with this configuration")
     for place, problem in file_problems(presences).items():
         yield Finding(
             Grade.PROBLEM,

@@ -31,7 +31,7 @@ def waits(
     from coordinator.cli.wait_list import show_waits, wait_as_json, waits_of
     from coordinator.config.settings import load_settings
     from coordinator.model.waits import SENSORS
-    from coordinator.reading.reading import read
+    from coordinator.reading.reading import NOBODY_LEADS, read
     from coordinator.reading.untaken_sensors import untaken_in
     from coordinator.reading.waiting_sensors import waiting_sensors
 
@@ -55,3 +55,5 @@ def waits(
         say("no sensor waits")
     for line in more:
         say(line)
+    if reading.cache.leader is None and found:
+        say(NOBODY_LEADS, err=True)

@@ -7,6 +7,7 @@
 ``emit``     writes an asset event          ``write_wait``  writes the wait of a sensor
 
 Each writes one transaction with an entry under ``acts/`` (``acts``), except ``report``, ``emit``, ``write_wait`` and
-``publish``, which write no act, and ``inputs``, which only reads. ``publish`` uses ``proposal`` (what a document would change, and its transaction) and ``impact`` (the waiting work that
-it would affect); ``publication_history`` reads earlier publications.
+``publish``, which write no act, and ``inputs``, which only reads. ``publish`` uses ``proposal`` (what a document
+would change, and its transaction) and ``impact`` (the waiting work that it would affect); ``publication_history``
+reads earlier publications.
 """

@@ -25,7 +25,8 @@ def same_airflow(settings: Settings) -> list[SameAirflow]:
         by_address[_address(environment)].append(name)
     return [
         SameAirflow(
-            f"environments {', '.join(sorted(names))} are the same Airflow ({address}): each run there counts in all of them",
+            f"environments {', '.join(sorted(names))} are the same Airflow ({address}): "
+            "each run there counts in all of them",
             "correct url (of Amazon MWAA, mwaa_name and region) in one of their sections, or keep one of them",
         )
         for address, names in by_address.items()

@@ -139,7 +139,7 @@ class Watcher:
         self._stop = threading.Event()  # for the reflector's thread
         self._stopping = False
         self._reflector = Reflector(store, keys.root, largest=keys.largest_value)
-        self._progress = ProgressOfReading(keys.signs_of_life)
+        self._progress = ProgressOfReading(keys.signs_of_life, settings.environments)
         self._stepped_at = self._clock.monotonic()
         self._candidate = Candidate(
             store,

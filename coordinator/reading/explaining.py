@@ -22,7 +22,7 @@ from coordinator.model.waits import untaken_place
 from coordinator.model.who_waits import sensors_on
 from coordinator.reading.limit_reasons import limits_reached
 from coordinator.reading.naming import read_target, unknown_partition
-from coordinator.reading.reading import Reading
+from coordinator.reading.reading import NOBODY_LEADS, Reading
 from coordinator.reading.unmet_notes import unmet_notes
 from coordinator.reading.untaken_sensors import untaken_in
 from coordinator.reading.waiting_sensors import is_no_environment, waiting_sensors
@@ -109,8 +109,11 @@ def _notes(
     if len(unaffected) > LISTED:
         yield f"{len(unaffected) - LISTED} more pipelines that wait for it do not see this partition"
     to_be_started = explanation.decision.fires or any(cause.kind is Kind.STARTING for cause in explanation.causes)
-    if to_be_started and reading.cache.leader is None and not past:
-        yield "no watcher leads, so nothing is started; start one: coordinator watch"
+    if reading.cache.leader is None and not past:
+        if to_be_started:
+            yield "no watcher leads, so nothing is started; start one: coordinator watch"
+        elif explanation.causes or explanation.waiting:
+            yield NOBODY_LEADS
     if sensors := sorted({one.ref.sensor for one in sensors_on(reading.cache.waits, target)}):
         yield f"{listed(sensors)} {'waits' if len(sensors) == 1 else 'wait'} for it, inside a run"
     yield from waits

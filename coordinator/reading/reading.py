@@ -40,6 +40,13 @@ class NoSuchRevision(CoordinatorError):
     """The requested revision is no longer kept, or lies in the future."""
 
 
+NOBODY_LEADS = (
+    "no watcher leads: no sensor is answered, and nobody asks what has ended in observed environments, or of tasks; "
+    "start one: coordinator watch"
+)
+"""What people are told who ask why something waits."""
+
+
 class UnknownPipeline(CoordinatorError):
     """A pipeline that no document names and that has no keys in etcd.
 
@@ -78,7 +85,10 @@ class Reading:
         known = self.known_pipelines()
         if pipeline in known:
             return
-        names = {str(one): one for one in sorted(known)}
+        tasks = {str(one): one for one in known if one.task}
+        if (task := tasks.get(str(pipeline))) is not None:
+            raise UnknownPipeline(f"{task} is a task; expected a pipeline, such as {task.whole}", near=[task.whole])
+        names = {str(one): one for one in sorted({one.whole for one in known})}
         near = [names[one] for one in alike(str(pipeline), names, most=5, cutoff=0.5)]
         same = (one for one in names.values() if one.dag_id == pipeline.dag_id and one not in near)
         near += islice(same, 5)

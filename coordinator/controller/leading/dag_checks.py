@@ -29,6 +29,8 @@ RENEWED_AFTER = 300.0
 PATIENCE = 10.0
 """Seconds to wait for a first answer. A slower environment counts as one that cannot be asked."""
 
+_NOT_CONFIGURED = "it was not configured when this watcher started; correct its name, or restart the watcher"
+
 AWAY_AFTER = 60.0
 """Seconds without an answer after which an environment is a problem: a machine may be busy, and an API server may be
 started again."""
@@ -78,7 +80,9 @@ class DagChecks:
                 environment = pipeline.environment
                 answer = self._answers.get(pipeline)
                 if environment not in self._runners:
-                    unasked[environment] = "it is not configured"
+                    unasked[environment] = (
+                        "it was not configured when this watcher started; correct its name, or restart the watcher"
+                    )
                     continue
                 if answer is None or now - answer.at >= (RENEWED_AFTER if answer.is_well else AGAIN_AFTER):
                     to_ask.setdefault(environment, []).append(pipeline.dag_id)
