@@ -63,5 +63,7 @@ def test_an_operator_emits_an_event_for_one_environment(two: Two, watcher: Watch
     (event,) = events_of(two, run_id)
     assert [event["uri"], event["extra"]["rows"]] == ["s3://lake/handed/eu", 4]
     assert event["extra"]["coordinator"]["task_id"] == "tell"
-    runs = patiently(lambda: two.finance.api.runs("consume_handed"))
+    runs = eventually(
+        lambda: patiently(lambda: two.finance.api.runs("consume_handed")), "consume_handed has a run", within=WITHIN
+    )
     assert len(runs) == 1
