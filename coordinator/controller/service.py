@@ -33,12 +33,14 @@ from coordinator.controller.dispatch.dispatcher import limits_by_environment
 from coordinator.controller.dispatch.dispatchers import Dispatchers
 from coordinator.controller.dispatch.pools import Pools
 from coordinator.controller.inbox import Inbox
+from coordinator.controller.leading import paused_dags, unknown_dags
 from coordinator.controller.leading.dag_checks import DagChecks
 from coordinator.controller.leading.guarding import refuse_unless_leading
 from coordinator.controller.leading.misnamed_reporters import MisnamedReporters
+from coordinator.controller.leading.paused_dags import PausedDags
 from coordinator.controller.leading.progress import ProgressOfReading
 from coordinator.controller.leading.publisher import Publisher, Writer
-from coordinator.controller.leading.unknown_dags import PLACE, UnknownDags
+from coordinator.controller.leading.unknown_dags import UnknownDags
 from coordinator.controller.leading.watched_file import WatchedFile
 from coordinator.controller.line_file import LineFile
 from coordinator.controller.reconciler import Options, Reconciler
@@ -192,6 +194,7 @@ class Watcher:
         )
         checks = DagChecks(runners, clock=self._clock.monotonic, answered=self._inbox.wake)
         self._unknown_dags = UnknownDags(self.reconciler.cache, checks, clock=self._clock.monotonic)
+        self._paused_dags = PausedDags(self.reconciler.propagation, checks, clock=self._clock.monotonic)
         self._etl_states = None
         if settings.compat.etl_state is not None:
             self._etl_states = EtlStates(
@@ -318,7 +321,8 @@ class Watcher:
     def _found_out(self) -> dict[str, str]:
         """The problems that follow from no key in etcd: others read them in this watcher's presence key."""
         found: dict[str, str | None] = dict(self._misnamed_reporters.problems)
-        found[PLACE] = self._unknown_dags.problem
+        found[unknown_dags.PLACE] = self._unknown_dags.problem
+        found[paused_dags.PLACE] = self._paused_dags.problem
         for asset, pipeline in dict(self.reconciler.asset_states.loops).items():
             found[str(asset)] = (
                 f"{pipeline}, which is below it, emits it: its events from there do not count; take one of the two out"
@@ -332,14 +336,14 @@ class Watcher:
 
     def _turn(self) -> None:
         self._publish()
-        for asking in (self._unknown_dags, self._misnamed_reporters):
+        for asking in (self._unknown_dags, self._paused_dags, self._misnamed_reporters):
             if self.reconciler.leads:
                 asking.look()
             else:
                 asking.rest()
         file = self._publisher.present_file if self._publisher is not None else None
         unanswered = self._unknown_dags.unanswered
-        unknown = {PLACE: unanswered} if unanswered is not None else {}
+        unknown = {unknown_dags.PLACE: unanswered} if unanswered is not None else {}
         if self._progress.has_found(file, self._found_out(), unknown):
             self._candidate.nudge()  # show a new problem at once, and not only with the next keep-alive
         messages = self._inbox.take(self._patience(), updates=not self.reconciler.is_behind)

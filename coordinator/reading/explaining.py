@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from coordinator.controller.dispatch.dispatcher import EnvironmentLimits
-from coordinator.controller.leading.unknown_dags import PLACE, names
+from coordinator.controller.leading import paused_dags, unknown_dags
 from coordinator.controller.state.problems import shown
 from coordinator.model.assets.names import is_of_assets
 from coordinator.model.dependencies import Downstream
@@ -147,9 +147,10 @@ def _about_dags(reading: Reading, explanation: Explanation) -> Iterator[str]:
     """What is known of the DAGs without asking an Airflow, and who asks."""
     concerned = {explanation.decision.target.pipeline, *(cause.target.pipeline for cause in explanation.causes)}
     for presence in map(read_presence, reading.cache.watchers.values()):
-        told = (presence.problems or {}).get(PLACE)
-        if told is not None and any(names(told, pipeline) for pipeline in concerned):
-            yield f"the watcher {presence.id} says: {told}"
+        for place in (unknown_dags.PLACE, paused_dags.PLACE):
+            told = (presence.problems or {}).get(place)
+            if told is not None and any(unknown_dags.names(told, pipeline) for pipeline in concerned):
+                yield f"the watcher {presence.id} says: {told}"
     if any(cause.kind is Kind.NOT_YET for cause in explanation.causes):  # of queued runs the cause says it
         yield "explain does not ask Airflow; 'coordinator doctor' tells whether these DAGs exist and are not paused"
 
