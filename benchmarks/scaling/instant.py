@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from benchmarks.scaling.ring import ENVIRONMENTS, HISTORY, KEYS, past_attempt
-from coordinator.config.settings import WatcherSettings
+from coordinator.config.watcher import WatcherSettings
 from coordinator.controller.dispatch.dispatcher import EnvironmentLimits
 from coordinator.controller.dispatch.dispatchers import Dispatchers
 from coordinator.controller.dispatch.jobs import ChangesSeen, EffectDone, LookDone

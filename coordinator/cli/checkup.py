@@ -14,9 +14,12 @@ from coordinator.cli.finding import Finding, Grade
 from coordinator.cli.reporters_checkup import examine_reporters
 from coordinator.cli.runs_checkup import examine_observed, examine_sensors
 from coordinator.config.credentials import exposed
+from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.etcd import EtcdSettings
+from coordinator.config.http import HttpSettings
 from coordinator.config.insecure import insecure_settings
 from coordinator.config.same_airflow import same_airflow
-from coordinator.config.settings import EnvironmentSettings, EtcdSettings, HttpSettings, Settings
+from coordinator.config.settings import Settings
 from coordinator.errors import ConfigurationError, CoordinatorError
 from coordinator.model import bounds
 from coordinator.model.assets.bridges import bridges_in

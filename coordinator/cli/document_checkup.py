@@ -11,7 +11,7 @@ from pathlib import Path
 
 from coordinator.cli.finding import Finding, Grade
 from coordinator.commands.publish import read_publications
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.errors import ConfigurationError
 from coordinator.model.dependencies import Document
 from coordinator.model.documents import DependenciesError, Problem, parse_document

@@ -71,8 +71,8 @@ def validate(
 
     Example: [bold]coordinator validate dependencies.json --config coordinator.toml[/bold]
     """
+    from coordinator.config.loading import load_settings
     from coordinator.config.same_airflow import same_airflow
-    from coordinator.config.settings import load_settings
     from coordinator.model.documents import json_schema
 
     if schema:

@@ -29,7 +29,7 @@ def waits(
     Example: [bold]coordinator waits team_b/load_customers --all[/bold]
     """
     from coordinator.cli.wait_list import show_waits, wait_as_json, waits_of
-    from coordinator.config.settings import load_settings
+    from coordinator.config.loading import load_settings
     from coordinator.model.waits import SENSORS
     from coordinator.reading.reading import NOBODY_LEADS, read
     from coordinator.reading.untaken_sensors import untaken_in

@@ -11,7 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from coordinator.config.settings import Settings, load_settings
+from coordinator.config.loading import load_settings
+from coordinator.config.settings import Settings
 from coordinator.errors import CoordinatorError
 from coordinator.model.assets.names import part_of
 from coordinator.model.consumption import Consumed, Consumption, Fingerprint

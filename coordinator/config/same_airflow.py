@@ -6,7 +6,8 @@ from collections import defaultdict
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from coordinator.config.settings import EnvironmentSettings, Settings
+from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.settings import Settings
 
 _PORTS = {"http": 80, "https": 443}
 

@@ -21,7 +21,8 @@ from itertools import chain
 
 import structlog
 
-from coordinator.config.settings import RetentionSettings, WatcherSettings
+from coordinator.config.retention import RetentionSettings
+from coordinator.config.watcher import WatcherSettings
 from coordinator.controller.backoff import Backoff
 from coordinator.controller.clock import Clock
 from coordinator.controller.counters import Counters

@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from coordinator.airflow_plugin.outbox import Event, Outbox
-from coordinator.config.settings import EnvironmentSettings, EtcdSettings, Settings, WatcherSettings
+from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.etcd import EtcdSettings
+from coordinator.config.settings import Settings
+from coordinator.config.watcher import WatcherSettings
 from coordinator.controller.state.problems import shown
 from coordinator.model.decide import Obstacle
 from coordinator.model.references import PipelineRef, Target

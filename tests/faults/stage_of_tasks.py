@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from coordinator.config.settings import EnvironmentSettings
+from coordinator.config.environments import EnvironmentSettings
 from coordinator.model.references import PipelineRef, Target, WaitRef
 from coordinator.model.runstate import RunState, State, read_run_state
 from coordinator.model.waits import SensorRerun, Wait, WaitStatus, dump_wait, read_wait

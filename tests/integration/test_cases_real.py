@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from tests.worlds import (
     asset_wave_cases,
     cases,

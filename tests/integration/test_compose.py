@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 import yaml
 
-from coordinator.config.settings import load_settings
+from coordinator.config.loading import load_settings
 from coordinator.model.conditions import leaves
 from coordinator.model.documents import parse_document
 from coordinator.model.references import PipelineRef

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, cast
 
-from coordinator.config.settings import PublicationSettings
+from coordinator.config.publication import PublicationSettings
 from coordinator.controller.dispatch.dispatcher import EnvironmentLimits
 from coordinator.controller.dispatch.dispatchers import Dispatchers
 from coordinator.controller.dispatch.jobs import ChangesSeen, EffectDone, LookDone

@@ -14,7 +14,8 @@ from coordinator.commands.last_readable import with_last_readable
 from coordinator.commands.proposal import Proposal, Signature
 from coordinator.commands.publish import apply, read_publications
 from coordinator.commands.report import write_report
-from coordinator.config.settings import RetentionSettings, WatcherSettings
+from coordinator.config.retention import RetentionSettings
+from coordinator.config.watcher import WatcherSettings
 from coordinator.model.dependencies import Document
 from coordinator.model.documents import parse_document
 from coordinator.model.hold import Hold, dump_hold

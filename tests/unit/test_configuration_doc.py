@@ -13,7 +13,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from coordinator.cli.failures import ExitCode
-from coordinator.config.settings import Settings, load_settings
+from coordinator.config.loading import load_settings
+from coordinator.config.settings import Settings
 
 DOC = Path(__file__).parents[2] / "docs" / "configuration.md"
 ROW = re.compile(r"^\| `([a-z_.<>]+)` \| (.+?) \| (.+?) \| `([A-Z_a-z<>]+)` \| (.+) \|$", re.MULTILINE)

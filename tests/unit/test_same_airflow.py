@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from coordinator.config.environments import EnvironmentSettings
 from coordinator.config.same_airflow import same_airflow
-from coordinator.config.settings import EnvironmentSettings, Settings
+from coordinator.config.settings import Settings
 
 
 def found_in(*environments: dict[str, Any]) -> list[str]:

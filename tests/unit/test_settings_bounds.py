@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.config.settings import load_settings
+from coordinator.config.loading import load_settings
 from coordinator.errors import ConfigurationError
 from coordinator.model import bounds
 

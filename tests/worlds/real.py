@@ -11,14 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from coordinator.config.settings import (
-    EnvironmentSettings,
-    EtcdSettings,
-    PublicationSettings,
-    RetentionSettings,
-    Settings,
-    WatcherSettings,
-)
+from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.etcd import EtcdSettings
+from coordinator.config.publication import PublicationSettings
+from coordinator.config.retention import RetentionSettings
+from coordinator.config.settings import Settings
+from coordinator.config.watcher import WatcherSettings
 from coordinator.controller.service import FileToPublish, Watcher
 from coordinator.errors import LeadershipLost
 from coordinator.model.references import PipelineRef, Target

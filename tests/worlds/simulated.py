@@ -11,7 +11,9 @@ from functools import partial
 from typing import Any
 
 from coordinator.commands.emit import write_event
-from coordinator.config.settings import PublicationSettings, RetentionSettings, WatcherSettings
+from coordinator.config.publication import PublicationSettings
+from coordinator.config.retention import RetentionSettings
+from coordinator.config.watcher import WatcherSettings
 from coordinator.controller.dispatch.dispatcher import EnvironmentLimits
 from coordinator.controller.dispatch.dispatchers import Dispatchers
 from coordinator.controller.dispatch.jobs import ChangesSeen, EffectDone, LookDone

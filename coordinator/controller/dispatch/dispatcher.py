@@ -17,7 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from coordinator.config.settings import EnvironmentSettings, Settings
+from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.settings import Settings
 from coordinator.controller.backoff import Backoff
 from coordinator.controller.dispatch.admission import Admission
 from coordinator.controller.dispatch.jobs import (

@@ -18,7 +18,7 @@ from coordinator.commands.impact import NO_EFFECTS, Effects, effects_of
 from coordinator.commands.last_readable import last_readable
 from coordinator.commands.proposal import Proposal, Publications, Signature
 from coordinator.commands.publish import commit, refusal
-from coordinator.config.settings import PublicationSettings
+from coordinator.config.publication import PublicationSettings
 from coordinator.controller.clock import Clock
 from coordinator.controller.leading.dag_checks import DagChecks
 from coordinator.controller.leading.watched_file import GoodFile, WatchedFile

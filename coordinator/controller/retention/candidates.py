@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from coordinator.config.settings import RetentionSettings
+from coordinator.config.retention import RetentionSettings
 from coordinator.controller.state.cache import Cache
 from coordinator.controller.state.revision_times import RevisionTimes
 from coordinator.model.order import GivenOrder

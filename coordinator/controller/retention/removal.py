@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from coordinator.config.settings import RetentionSettings
+from coordinator.config.retention import RetentionSettings
 from coordinator.controller.clock import Clock
 from coordinator.controller.retention.candidates import RemovalCandidate, candidate_of, in_order, lowest_kept, to_go
 from coordinator.controller.state.cache import Cache

@@ -13,7 +13,7 @@ from datetime import UTC, timedelta
 
 import structlog
 
-from coordinator.config.settings import RetentionSettings
+from coordinator.config.retention import RetentionSettings
 from coordinator.controller.clock import Clock
 from coordinator.controller.retention.removal import LOOKED_AT, Removal, Stock, SweepContext
 from coordinator.controller.state.cache import Cache

@@ -7,7 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from coordinator.config.settings import Settings, load_settings
+from coordinator.config.loading import load_settings
+from coordinator.config.settings import Settings
 from coordinator.controller.dispatch.dispatcher import limits_by_environment
 from coordinator.errors import ConfigurationError
 from coordinator.runners.airflow.client import AirflowClient

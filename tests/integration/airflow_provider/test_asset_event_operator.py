@@ -16,7 +16,7 @@ from coordinator.airflow_plugin.plugin import _reporter
 from coordinator.airflow_plugin.spawning import SenderProcess
 from coordinator.airflow_provider import AssetEventOperator
 from coordinator.airflow_provider.info import get_provider_info
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.model.assets.events import AssetEventDocument, AssetState, read_asset_event
 from coordinator.store.connection import EtcdStore
 from coordinator.store.keys import Keys

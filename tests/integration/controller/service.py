@@ -16,7 +16,8 @@ from typing import Any
 import requests
 from pydantic import BaseModel
 
-from coordinator.config.settings import Settings, load_settings
+from coordinator.config.loading import load_settings
+from coordinator.config.settings import Settings
 from coordinator.reading.reading import read
 from coordinator.store.connection import connect
 from coordinator.store.embedded import free_port

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.reading.reading import read
 from coordinator.reading.untaken_sensors import untaken_in
 from tests.worlds.real import RealWorld

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from coordinator.config.settings import EtcdSettings, RetentionSettings
+from coordinator.config.etcd import EtcdSettings
+from coordinator.config.retention import RetentionSettings
 from coordinator.store.embedded import EmbeddedEtcd
 from tests.integration.controller.taking_turns import BELOW, CHAIN, LIMIT, Stage, Stoppable
 from tests.integration.controller.waiting import until

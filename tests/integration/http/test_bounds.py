@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from coordinator.config.settings import HttpSettings
+from coordinator.config.http import HttpSettings
 from coordinator.controller.http_app import application
 from coordinator.controller.http_head import MOST_BYTES, MOST_LINES
 from coordinator.controller.http_server import HttpServer

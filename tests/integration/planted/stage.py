@@ -26,7 +26,7 @@ from pathlib import Path
 import requests
 
 from coordinator.commands.report import write_report
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State
 from coordinator.runners.port import ObservedRun

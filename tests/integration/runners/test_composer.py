@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from coordinator.config.settings import EnvironmentSettings
+from coordinator.config.environments import EnvironmentSettings
 from coordinator.runners.airflow import AirflowRunner
 from coordinator.runners.port import EnvironmentUnavailable, Happened, RequestRefused
 from tests.integration.runners.requests_to_make import create, some_date

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from coordinator.config.settings import EnvironmentSettings
+from coordinator.config.environments import EnvironmentSettings
 from coordinator.errors import LeadershipLost
 from coordinator.runners.airflow import AirflowRunner
 from coordinator.runners.port import EnvironmentUnavailable, Happened, NotSent, Refused, RequestRefused

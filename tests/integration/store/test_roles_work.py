@@ -19,7 +19,10 @@ from coordinator.airflow_provider.wait_watch import WaitWatch
 from coordinator.cli.failures import ExitCode
 from coordinator.commands.emit import write_event
 from coordinator.commands.report import write_report
-from coordinator.config.settings import EtcdSettings, ReporterSettings, RetentionSettings, Settings
+from coordinator.config.etcd import EtcdSettings
+from coordinator.config.reporter import ReporterSettings
+from coordinator.config.retention import RetentionSettings
+from coordinator.config.settings import Settings
 from coordinator.model.assets.events import AssetEventDocument
 from coordinator.model.references import PipelineRef, Target, WaitRef
 from coordinator.model.runstate import RunStateDocument, State, Verdict

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from coordinator.cli.failures import ExitCode
-from coordinator.config.settings import EnvironmentSettings
+from coordinator.config.environments import EnvironmentSettings
 from coordinator.model.documents import parse_document
 from tests.command_line import Cli
 

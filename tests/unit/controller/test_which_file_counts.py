@@ -14,7 +14,7 @@ import structlog
 from coordinator.commands.proposal import Proposal, Signature
 from coordinator.commands.publish import apply, read_publications
 from coordinator.commands.report import write_report
-from coordinator.config.settings import PublicationSettings
+from coordinator.config.publication import PublicationSettings
 from coordinator.controller.clock import SystemClock
 from coordinator.controller.leading import publisher
 from coordinator.controller.leading.dag_checks import DagChecks
