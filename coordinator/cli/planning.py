@@ -125,7 +125,7 @@ def publications_in(cache: Cache) -> Publications:
 
 def terms_of(settings: Settings, fresh: Collection[PipelineRef] = ()) -> Terms:
     """The terms of a publication now. :param fresh: pipelines whose dependencies begin again."""
-    return Terms(datetime.now(UTC), settings.publication.resumes_within, frozenset(fresh))
+    return Terms(datetime.now(UTC), settings.publication.resume_within, frozenset(fresh))
 
 
 def make_plan(

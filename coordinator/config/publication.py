@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from pydantic import Field
 
-from pydantic import Field, field_validator
-
-from coordinator.config.sections import Section
-from coordinator.model.durations import parse_duration
+from coordinator.config.sections import Duration, Section
 from coordinator.model.publishing.guard import RESUME_LIMIT
+from coordinator.model.publishing.resuming import RESUME_WITHIN
 
 
 class PublicationSettings(Section):
@@ -19,16 +17,5 @@ class PublicationSettings(Section):
     :ivar resume_limit: putting dependencies back is refused if more partitions than this might start at once.
     """
 
-    resume_within: str = "7 days"
+    resume_within: Duration = RESUME_WITHIN
     resume_limit: int = Field(default=RESUME_LIMIT, ge=0)
-
-    @field_validator("resume_within")
-    @classmethod
-    def _duration(cls, text: str) -> str:
-        parse_duration(text)
-        return text
-
-    @property
-    def resumes_within(self) -> timedelta:
-        """``resume_within``, read."""
-        return parse_duration(self.resume_within)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Self
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from coordinator.config.sections import Section
-from coordinator.model.durations import parse_duration
+from coordinator.config.sections import Duration, PositiveDuration, Section
 
 
 class RetentionSettings(Section):
-    """Removal of old partitions. All durations are texts such as ``90 days``.
+    """Removal of old partitions.
 
     :ivar max_age: a partition in which nothing has happened for so long is removed; ``None``: it is kept for ever.
     :ivar max_partitions: how many partitions of each pipeline are kept; ``None``: all.
@@ -25,44 +24,15 @@ class RetentionSettings(Section):
     :ivar assets: as ``max_age``, of asset events and their deliveries.
     """
 
-    max_age: str | None = None
+    max_age: PositiveDuration | None = None
     max_partitions: int | None = Field(default=None, ge=1)
-    min_age: str = "1 day"
-    give_up_after: str | None = None
-    every: str = "1 hour"
-    acts: str = "365 days"
-    assets: str = "30 days"
-
-    @field_validator("max_age", "min_age", "give_up_after", "every", "acts", "assets")
-    @classmethod
-    def _duration(cls, text: str | None) -> str | None:
-        if text is not None:
-            parse_duration(text)
-        return text
-
-    @field_validator("max_age", "give_up_after", "every", "assets")
-    @classmethod
-    def _not_nothing(cls, text: str | None) -> str | None:
-        if text is not None and not parse_duration(text):
-            raise ValueError(f"{text!r} is no positive duration; expected one such as '90 days'")
-        return text
+    min_age: Duration = timedelta(days=1)
+    give_up_after: PositiveDuration | None = None
+    every: PositiveDuration = timedelta(hours=1)
+    acts: Duration = timedelta(days=365)
+    assets: PositiveDuration = timedelta(days=30)
 
     @property
     def of_assets(self) -> Self:
         """The limits of asset events and deliveries."""
         return self.model_copy(update={"max_age": self.assets, "max_partitions": None})
-
-    @property
-    def longest(self) -> timedelta | None:
-        """``max_age``, read."""
-        return parse_duration(self.max_age) if self.max_age is not None else None
-
-    @property
-    def patience(self) -> timedelta | None:
-        """``give_up_after``, read."""
-        return parse_duration(self.give_up_after) if self.give_up_after is not None else None
-
-    @property
-    def shortest(self) -> timedelta:
-        """``min_age``, read."""
-        return parse_duration(self.min_age)

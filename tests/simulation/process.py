@@ -365,7 +365,7 @@ class WatcherProcess:
             WatchedFile(stage.rollout.files[self.host], set(stage.airflows)),
             owner=CENTRAL_OWNER,
             cache=self.reconciler.cache,
-            settings=PublicationSettings(resume_within=f"{stage.resume_within.total_seconds():.0f} seconds"),
+            settings=PublicationSettings(resume_within=stage.resume_within),
             checks=cast(DagChecks, _AllThere()),
             writer=Writer(store, stage.keys, self.name, stage.watchers_clock),
         )

@@ -119,7 +119,7 @@ class Stage:
         self.retention = None
         if plan.retention is not None:
             self.retention = RetentionSettings(
-                max_age=f"{plan.retention} seconds", min_age="35 seconds", every="20 seconds"
+                max_age=timedelta(seconds=plan.retention), min_age=timedelta(seconds=35), every=timedelta(seconds=20)
             )
         self.dice = random.Random(plan.seed)
         self.clock = Clockwork(self._dispatch)

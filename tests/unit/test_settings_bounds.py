@@ -64,6 +64,13 @@ def refused(text: str | bytes, tmp_path: Path) -> str:
         ('[environments.""]\nurl = "http://h"', "is no name of an environment"),
         ('[environments.%s]\nurl = "http://h"' % ("e" * 251), "is no name of an environment"),
         ('[reporter]\nenvironment = "a/b"', "is no name of an environment"),
+        ("[retention]\nmax_age = 36", "retention.max_age: Input should be a valid string"),
+        ('[retention]\nmax_age = ""', "retention.max_age: expected a duration such as '36 hours'"),
+        ('[retention]\nacts = "4000 days"', "retention.acts: expected a duration of at most 3660 days"),
+        ('[retention]\nevery = "0 hours"', "retention.every: '0 hours' is no positive duration; expected one such as"),
+        ('[retention]\ngive_up_after = "0 days"', "retention.give_up_after: '0 days' is no positive duration"),
+        ('[publication]\nresume_within = "P7D"', "publication.resume_within: expected a duration such as '36 hours'"),
+        ("[publication]\nresume_within = 00:30:00", "publication.resume_within: Input should be a valid string"),
     ],
 )
 def test_what_cannot_work_is_refused(text: str | bytes, said: str, tmp_path: Path) -> None:

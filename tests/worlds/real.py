@@ -19,6 +19,7 @@ from coordinator.config.settings import Settings
 from coordinator.config.watcher import WatcherSettings
 from coordinator.controller.service import FileToPublish, Watcher
 from coordinator.errors import LeadershipLost
+from coordinator.model.durations import parse_duration
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, RunStateDocument, State, read_run_state, shown_queued_at
 from coordinator.runners.airflow import AirflowRunner
@@ -291,7 +292,7 @@ class RealWorld(EtcdWorld):
         self.start_watcher()
 
     def resume_within(self, duration: str) -> None:
-        publication = PublicationSettings(resume_within=duration)
+        publication = PublicationSettings(resume_within=parse_duration(duration))
         self.settings = self.settings.model_copy(update={"publication": publication})
         self.stop_watcher()
         self.start_watcher()

@@ -23,6 +23,7 @@ from coordinator.controller.pace import Pace
 from coordinator.controller.reconciler import Options, Reconciler
 from coordinator.model.assets.events import AssetEventDocument, new_event_id
 from coordinator.model.documents import parse_document
+from coordinator.model.durations import parse_duration
 from coordinator.model.publishing.publication import Publication, dump_publication, read_publication
 from coordinator.model.publishing.resuming import Terms, publish
 from coordinator.model.references import PipelineRef, Target
@@ -197,7 +198,7 @@ class SimulatedWorld(EtcdWorld):
         previous = read_publication(present.value, source=key) if present is not None else None
         assert previous is None or isinstance(previous, Publication)
         parsed = parse_document(json.dumps(document), source="case")
-        terms = Terms(self.clock.now(), self.publication.resumes_within)
+        terms = Terms(self.clock.now(), self.publication.resume_within)
         publication = publish(parsed, previous, present.mod_revision if present is not None else 0, terms)
         self.write(Put(key, dump_publication(publication)))
         self.settle()
@@ -287,7 +288,7 @@ class SimulatedWorld(EtcdWorld):
         self.start_watcher()
 
     def resume_within(self, duration: str) -> None:
-        self.publication = PublicationSettings(resume_within=duration)
+        self.publication = PublicationSettings(resume_within=parse_duration(duration))
         self.stop_watcher()
         self.start_watcher()
 

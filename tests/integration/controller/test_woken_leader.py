@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
 
@@ -171,7 +172,7 @@ POINTS = [
     *[Point(f"intent: {phase} ", on_an_order) for phase in ("before", "applied")],
 ]
 
-KEEP_TWO = RetentionSettings(max_partitions=1, min_age="0 seconds", every="1 second")
+KEEP_TWO = RetentionSettings(max_partitions=1, min_age=timedelta(), every=timedelta(seconds=1))
 
 
 @pytest.fixture(scope="module")

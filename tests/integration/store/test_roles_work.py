@@ -299,7 +299,9 @@ class SecuredWorld(ServedWorld):
 
     def config(self) -> Path:
         # So short that a sweep has something to remove: a partition, and what people did.
-        retention = RetentionSettings(max_partitions=1, min_age="0 seconds", every="1 second", acts="0 seconds")
+        retention = RetentionSettings(
+            max_partitions=1, min_age=timedelta(), every=timedelta(seconds=1), acts=timedelta()
+        )
         settings = self.settings.model_copy(update={"etcd": self._watcher, "retention": retention})
         return write_config(self.directory / "coordinator.toml", settings)
 
