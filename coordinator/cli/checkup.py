@@ -202,6 +202,8 @@ def evaluate_environment(
     subject = f"environment {name}"
     if report.problem is not None:
         remedy = _REMEDIES_OF_KINDS.get((kind, report.fault), _REMEDIES[report.fault])
+        if kind == "airflow" and (report.version or "").startswith("2."):
+            remedy = _REMEDIES[EnvironmentFault.ANSWER]
         remedy = remedy.format(section=f"[environments.{name}]")
         yield Finding(Grade.PROBLEM, subject, report.problem, remedy)
     if report.missing_dags:

@@ -53,6 +53,7 @@ from coordinator.store.capacity import SizeAlarm
 from coordinator.store.election import Callbacks, Candidate
 from coordinator.store.keys import Keys
 from coordinator.store.port import Store
+from coordinator.store.presence import place_of
 from coordinator.store.reflector import Disconnected, Reflector
 
 _log = structlog.get_logger(__name__)
@@ -274,7 +275,7 @@ class Watcher:
         reconciler = self.reconciler
         by_kind = {
             "watcher": {place: what for place, what in self._problems() if what is not None},
-            "environment": {f"environment {name}": what for name, what in self._failing_environments()},
+            "environment": {place_of(name): what for name, what in self._failing_environments()},
             "reporters": self._reporters.problems(self._clock.now()),
             "tasks": task_problems(reconciler.cache, reconciler.propagation.graph),
             "broken": reconciler.breakage.problems(),
@@ -327,6 +328,8 @@ class Watcher:
             found[str(asset)] = (
                 f"{pipeline}, which is below it, emits it: its events from there do not count; take one of the two out"
             )
+        for dispatcher in self._dispatchers.all():
+            found[place_of(dispatcher.environment)] = dispatcher.problem(self._clock.monotonic())
         if self._etl_states is not None:
             found["compat.etl_state"] = self._etl_states.problem()
         if self._decisions is not None:

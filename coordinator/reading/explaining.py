@@ -28,7 +28,7 @@ from coordinator.reading.untaken_sensors import untaken_in
 from coordinator.reading.waiting_sensors import is_no_environment, waiting_sensors
 from coordinator.store.keys import Keys
 from coordinator.store.port import Store
-from coordinator.store.presence import read_presence
+from coordinator.store.presence import place_of, read_presence
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +151,9 @@ def _about_dags(reading: Reading, explanation: Explanation) -> Iterator[str]:
             told = (presence.problems or {}).get(place)
             if told is not None and any(unknown_dags.names(told, pipeline) for pipeline in concerned):
                 yield f"the watcher {presence.id} says: {told}"
+        for environment in sorted({one.environment for one in concerned}):
+            if (told := (presence.problems or {}).get(place_of(environment))) is not None:
+                yield f"the watcher {presence.id} says of {environment}: {told}"
     if any(cause.kind is Kind.NOT_YET for cause in explanation.causes):  # of queued runs the cause says it
         yield "explain does not ask Airflow; 'coordinator doctor' tells whether these DAGs exist and are not paused"
 

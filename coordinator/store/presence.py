@@ -139,6 +139,11 @@ class Presence:
         return json.dumps({name: value for name, value in asdict(self).items() if value is not None}).encode()
 
 
+def place_of(environment: str) -> str:
+    """The place of what is wrong with an environment, among the problems of a watcher."""
+    return f"environment {environment}"
+
+
 def written(moment: datetime) -> str:
     """A time as it is written in presences."""
     return format_instant(moment.replace(microsecond=0))

@@ -92,6 +92,10 @@ def limits_by_environment(settings: Settings) -> dict[str, EnvironmentLimits]:
     return {name: limits_of(environment) for name, environment in settings.environments.items()}
 
 
+AWAY_AFTER = 60.0
+"""Seconds without an answer to any request, after which a person is told: an API server may be started again."""
+
+
 class Dispatcher:
     """Used by the deciding thread only; jobs run elsewhere.
 
@@ -129,6 +133,8 @@ class Dispatcher:
         self._look_failures = 0
         self.look_not_before = 0.0
         self.last_error: str | None = None
+        self._unanswered_since = 0.0
+        self._unanswered = ""
         self.looks_sent = 0
         self.answers: Counter[tuple[str, str]] = Counter()
         self.known_revision = 0
@@ -217,9 +223,18 @@ class Dispatcher:
             return
         self._under_way.pop((message.target, message.token), None)
         if failed or answered:
+            if failed:
+                self._unanswered_since = self._unanswered_since if self.failures else now
+                self._unanswered = str(message.error)
             self.failures = self.failures + 1 if failed else 0
             wait = message.error.retry_after if isinstance(message.error, EnvironmentUnavailable) else None
             self.not_before = now + max(self._backoff.pause(self.failures), wait or 0.0) if failed else 0.0
+
+    def problem(self, now: float) -> str | None:
+        """What keeps its requests waiting for so long that a person should know."""
+        if not self.failures or now - self._unanswered_since < AWAY_AFTER:
+            return None
+        return f"it has not answered any request for more than a minute: {self._unanswered}"
 
     def look(self, one: RunOrTask, *, timeout: float, followed: bool = False) -> None:
         """Look at a run or a task with one of the next looks.

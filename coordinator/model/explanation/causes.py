@@ -39,6 +39,7 @@ from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState, State, Unreadable
 from coordinator.model.sensors import EvaluatedSensor
+from coordinator.model.shell import command
 from coordinator.model.tasks import TaskObservation, observation_of, refusal_of
 from coordinator.model.taskstate import TaskState
 from coordinator.model.trigger import Status, TriggerRecord
@@ -250,6 +251,9 @@ def not_met(propagation: Propagation, upstream: Target, on: On, via: tuple[Targe
         if (removed := _removed(propagation, upstream)) is not None:
             remedy = f"if it has succeeded there, report that: {how}; else run it in this partition, or clear its run"
             return Cause(upstream, Kind.NOT_YET, f"has not run in this partition, or {removed}", remedy, via)
+        if propagation.graph.node(upstream.pipeline) is not None:
+            remedy = f"'{command('explain', *upstream)}' says what it waits for"
+            return Cause(upstream, Kind.NOT_YET, "has not run in this partition yet", remedy, via)
         remedy = (
             "run it in this partition (if its run is queued there: is its DAG paused?); outside Airflow, report "
             f"success or failed: {how}"

@@ -11,7 +11,7 @@ from datetime import datetime
 import pytest
 
 from coordinator.controller.backoff import Backoff
-from coordinator.controller.dispatch.dispatcher import AT_HAND, STALE_AFTER, Dispatcher, EnvironmentLimits
+from coordinator.controller.dispatch.dispatcher import AT_HAND, AWAY_AFTER, STALE_AFTER, Dispatcher, EnvironmentLimits
 from coordinator.controller.dispatch.jobs import ChangesSeen, Effect, EffectDone, LookDone, Recalled
 from coordinator.controller.dispatch.look_queue import ASKED_IN_A_LOOK, FOLLOWED_IN_A_LOOK
 from coordinator.controller.dispatch.pools import Pools
@@ -463,3 +463,20 @@ def test_what_somebody_asks_for_while_it_is_followed_is_asked_once(bench: Bench)
     bench.runner.answers_in_time = None
     assert looked_at(bench) == [2, 1]
     assert bench.dispatcher.is_idle()
+
+
+def test_an_environment_that_answers_no_request_for_a_minute_is_a_problem(bench: Bench) -> None:
+    bench.runner.answer = EnvironmentUnavailable("timed out")
+    now = 0.0
+    while now < AWAY_AFTER:
+        bench.start(str(now))
+        bench.dispatcher.pump(now)
+        bench.work(now)
+        assert bench.dispatcher.problem(now) is None
+        now += 30.0
+    assert bench.dispatcher.problem(now) == "it has not answered any request for more than a minute: timed out"
+    bench.runner.answer = Happened(ObservedRun("d", "r", State.QUEUED, None))
+    bench.start("one more")
+    bench.dispatcher.pump(now)
+    bench.work(now)
+    assert bench.dispatcher.problem(now) is None
