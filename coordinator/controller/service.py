@@ -26,6 +26,7 @@ import structlog
 
 from coordinator.commands.publish import check_owner
 from coordinator.config.settings import Settings
+from coordinator.controller.building import Options
 from coordinator.controller.clock import Clock, SystemClock
 from coordinator.controller.compat.etl_state import EtlStates
 from coordinator.controller.decision_log import DecisionLog, line_of
@@ -43,7 +44,7 @@ from coordinator.controller.leading.publisher import Publisher, Writer
 from coordinator.controller.leading.unknown_dags import UnknownDags
 from coordinator.controller.leading.watched_file import WatchedFile
 from coordinator.controller.line_file import LineFile
-from coordinator.controller.reconciler import Options, Reconciler
+from coordinator.controller.reconciler import Reconciler
 from coordinator.controller.state.problems import shown
 from coordinator.controller.state.reporters import HealthOfReporters, HeardInNumbers
 from coordinator.controller.state.task_problems import task_problems

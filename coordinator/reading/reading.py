@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TypeVar
 
 from coordinator.commands.publication_history import oldest_readable
-from coordinator.controller.reconcile.breakage import problems_of
+from coordinator.controller.reconcile.broken_targets import problems_of
 from coordinator.controller.state.cache import Cache
 from coordinator.controller.state.heartbeat import Heartbeat
 from coordinator.controller.state.publications import Publications

@@ -19,10 +19,10 @@ from coordinator.cli import main as command_line
 from coordinator.controller import service, writes
 from coordinator.controller.reconcile.reconcile import Reconcile
 from coordinator.controller.state.cache import Cache, Replaced
-from coordinator.controller.writes import Write
+from coordinator.controller.writes import RecordWrite, Write
 from coordinator.model.consumption import NOTHING
 from coordinator.model.references import Target
-from coordinator.model.trigger import Status, TriggerRecord
+from coordinator.model.trigger import Status
 from coordinator.store.keys import TriggerKey
 from coordinator.store.port import Listing, Transaction
 from tests.simulation import mutations
@@ -46,8 +46,9 @@ def sent_written_before_the_request() -> AbstractContextManager[Any]:
     """A request counts as sent before it is sent."""
     real = Reconcile.written
 
-    def written(self: Reconcile, target: Target, record: TriggerRecord, now: float) -> None:
-        real(self, target, record, now)
+    def written(self: Reconcile, target: Target, write: RecordWrite, revision: int, now: float) -> None:
+        real(self, target, write, revision, now)
+        record = write.record
         if record.status is Status.INTENT:
             done = replace(record, status=Status.SENT, consumed=record.consumed.and_then(record.inputs), inputs=NOTHING)
             self._ledger.record(target, done)

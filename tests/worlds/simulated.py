@@ -14,13 +14,14 @@ from coordinator.commands.emit import write_event
 from coordinator.config.publication import PublicationSettings
 from coordinator.config.retention import RetentionSettings
 from coordinator.config.watcher import WatcherSettings
+from coordinator.controller.building import Options
 from coordinator.controller.dispatch.dispatcher import EnvironmentLimits
 from coordinator.controller.dispatch.dispatchers import Dispatchers
 from coordinator.controller.dispatch.jobs import ChangesSeen, EffectDone, LookDone
 from coordinator.controller.inbox import Inbox
 from coordinator.controller.leading.guarding import refuse_unless_leading
 from coordinator.controller.pace import Pace
-from coordinator.controller.reconciler import Options, Reconciler
+from coordinator.controller.reconciler import Reconciler
 from coordinator.model.assets.events import AssetEventDocument, new_event_id
 from coordinator.model.documents import parse_document
 from coordinator.model.durations import parse_duration

@@ -239,10 +239,11 @@ class Checks:
                 yield Answer(ref, None, sent, frozenset(), askers)
 
     def hold_until(self, askers: frozenset[Target], revision: int) -> None:
-        """These decisions must be made again on what is in etcd at this revision."""
+        """These decisions must be made again on what is in etcd at this revision: their targets are examined then."""
         for asker in askers:
             if (pending := self._pending.get(asker)) is not None:
                 pending.not_before_revision = max(pending.not_before_revision, revision)
+            self._queue.add(asker, after_revision=revision)
 
     def _drop_all(self) -> None:
         self._pending.clear()
