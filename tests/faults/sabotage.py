@@ -18,7 +18,8 @@ from msgspec.structs import replace
 from coordinator.cli import main as command_line
 from coordinator.controller import service, writes
 from coordinator.controller.reconcile.reconcile import Reconcile
-from coordinator.controller.state.cache import Cache, Replaced
+from coordinator.controller.state.cache import Cache
+from coordinator.controller.state.changed import Replaced
 from coordinator.controller.writes import RecordWrite, Write
 from coordinator.model.consumption import NOTHING
 from coordinator.model.references import Target

@@ -38,6 +38,7 @@ from coordinator.controller.reconcile.task_observer import TaskObserver
 from coordinator.controller.reconcile.upstream_checks import Checks
 from coordinator.controller.reconcile.waits import WaitController
 from coordinator.controller.retention import removal
+from coordinator.controller.state.arrivals import Arrivals
 from coordinator.controller.state.cache import Cache
 from coordinator.controller.state.produced import Produced
 from coordinator.controller.state.waits import Waits
@@ -381,12 +382,11 @@ def refusals_never_tried_again() -> AbstractContextManager[Any]:
 
 @pytest.mark.promise("not-early")
 def fresh_by_arrival_alone() -> AbstractContextManager[Any]:
-    def is_fresh(self: Cache, target: Target, now: float, *, at: datetime) -> bool:
-        del at
-        arrived = self._arrived.get(target)
-        return arrived is not None and now - arrived <= self.fresh_for
+    def is_fresh(self: Arrivals, target: Target, seen: SeenState | None, now: float, *, at: datetime) -> bool:
+        del seen, at
+        return self.is_recent(target, now)
 
-    return patch.object(Cache, "is_fresh", is_fresh)
+    return patch.object(Arrivals, "is_fresh", is_fresh)
 
 
 def publications_forget_who_waits() -> AbstractContextManager[Any]:

@@ -16,7 +16,8 @@ from coordinator.controller.leading.catching_up import is_asked_for
 from coordinator.controller.pace import Pace
 from coordinator.controller.queue.work_queue import Priority, WorkQueue
 from coordinator.controller.reconcile.scheduling import Scheduling
-from coordinator.controller.state.cache import Cache, Replaced, Touched, unsettled_of
+from coordinator.controller.state.cache import Cache, unsettled_of
+from coordinator.controller.state.changed import Replaced, Touched
 from coordinator.controller.state.problems import in_a_line
 from coordinator.controller.state.waits import edge_of
 from coordinator.model.graph import CycleFound, Graph
