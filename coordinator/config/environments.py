@@ -17,7 +17,7 @@ from coordinator.model import bounds
 def _environment_name(name: str) -> str:
     if not name or "/" in name or name != name.strip() or not name.isprintable() or len(name) > bounds.AIRFLOW_NAME:
         raise ValueError(
-            f"is no name of an environment; expected 1 to {bounds.AIRFLOW_NAME} visible characters without '/', which "
+            f"is not an environment name; expected 1 to {bounds.AIRFLOW_NAME} visible characters without '/', which "
             "separates an environment from its pipeline"
         )
     return name
@@ -87,9 +87,12 @@ class EnvironmentSettings(WithPassword, WithToken):
         whose = {"composer": "Google's application default credentials", "mwaa": "AWS credentials"}.get(self.kind)
         if whose is None:
             if self.airflow_version is not None:
-                raise ValueError("airflow_version is for kinds 'composer' and 'mwaa'; the others say it themselves")
+                raise ValueError(
+                    "airflow_version is only for kinds 'composer' and 'mwaa'; kind 'airflow' is version 3, 'airflow2' "
+                    "version 2"
+                )
         elif self.username is not None or source_of(self, "token", "") or source_of(self, "password", ""):
-            raise ValueError(f"kind {self.kind!r} takes {whose}, and no others")
+            raise ValueError(f"kind {self.kind!r} uses {whose}; remove username, password_* and token_*")
         if self.kind == "mwaa" and not (self.mwaa_name and self.region):
             raise ValueError("kind 'mwaa' needs mwaa_name and region")
         if self.kind != "mwaa" and (self.mwaa_name is not None or self.region is not None):

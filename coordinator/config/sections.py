@@ -25,7 +25,7 @@ class Section(BaseModel):
     def _no_nul(self) -> Self:
         for name, value in self:
             if isinstance(value, str | Path) and "\0" in str(value):
-                raise ValueError(f"{name} holds a NUL character, which no path and no name has")
+                raise ValueError(f"{name} contains a NUL character, which no path and no name has")
         return self
 
 
@@ -44,7 +44,7 @@ def _duration(given: object) -> timedelta:
 def _positive_duration(given: object) -> timedelta:
     duration = _duration(given)
     if duration <= timedelta():
-        raise ValueError(f"{given!r} is no positive duration; expected one such as '90 days'")
+        raise ValueError(f"{given!r} is not a positive duration; expected one such as '90 days'")
     return duration
 
 

@@ -360,7 +360,7 @@ class EnvironmentReport:
     """The findings of ``doctor`` in one environment.
 
     :ivar problem: why nothing works there.
-    :ivar fault: of what kind the problem is; ``None`` if there is none.
+    :ivar fault: of what kind the problem is, if there is one.
     :ivar asset_dags: the DAGs whose own schedule names assets.
     """
 

@@ -203,7 +203,7 @@ class Cache:
         return self.published.readable()
 
     def snapshot(self) -> list[Target]:
-        """The same as a list, which stays as it is while the cache changes."""
+        """Every target with a state, a record or an order, as a list that stays as it is while the cache changes."""
         return list(self.targets())
 
     def tasks(self) -> list[Target]:
@@ -262,7 +262,7 @@ class Cache:
         self._watermarks.end_list()
 
     def replacing(self, listing: Listing, replaced: Replaced) -> Iterator[None]:
-        """The same, in pieces. Until the last one is done, the cache is a mixture of old and new.
+        """Replace everything by a listing, in pieces. Until the last one, the cache is a mixture of old and new.
 
         :param replaced: filled with the result.
         """

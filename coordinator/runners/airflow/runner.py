@@ -39,7 +39,6 @@ class AirflowRunner:
     effect later.
 
     :param name: the environment's name, for messages.
-    :raises ConfigurationError: the URL contains credentials.
     """
 
     def __init__(self, name: str, settings: EnvironmentSettings) -> None:

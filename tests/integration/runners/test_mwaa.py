@@ -113,7 +113,7 @@ def test_the_endpoint_follows_from_the_region() -> None:
     [
         ({"kind": "mwaa", "mwaa_name": "sales"}, "needs mwaa_name and region"),
         ({"kind": "mwaa", "region": "eu-central-1"}, "needs mwaa_name and region"),
-        ({"kind": "mwaa", "mwaa_name": "s", "region": "eu-central-1", "username": "me"}, "takes AWS credentials"),
+        ({"kind": "mwaa", "mwaa_name": "s", "region": "eu-central-1", "username": "me"}, "uses AWS credentials"),
         ({"url": "http://127.0.0.1:1", "region": "eu-central-1"}, "are for kind 'mwaa'"),
     ],
 )
