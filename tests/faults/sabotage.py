@@ -105,6 +105,8 @@ SABOTAGES: dict[str, Sabotage] = {
         Sabotage(mutations.sensors_cleared_again, "leader: kill -9, with tasks"),
         Sabotage(mutations.tasks_of_earlier_attempts_used, "answers to clears are lost, with tasks"),
         Sabotage(mutations.observed_runs_not_written, "observed environment: away, with tasks"),
+        Sabotage(mutations.assets_used_while_runs_emit_them, "leader: kill -9, with assets"),
+        Sabotage(mutations.events_sent_again_without_asking, "answers to events and runs are lost, with assets"),
     )
 }
 
