@@ -231,8 +231,9 @@ class Dispatcher:
             self.not_before = now + max(self._backoff.pause(self.failures), wait or 0.0) if failed else 0.0
 
     def problem(self, now: float) -> str | None:
-        """What keeps its requests waiting for so long that a person should know."""
-        if not self.failures or now - self._unanswered_since < AWAY_AFTER:
+        """What keeps its requests waiting for so long that a person should know; ``None`` too if none wait any more."""
+        waits = self.admission.waiting or self.admission.slots_taken or self._jobs or self._under_way
+        if not (waits and self.failures) or now - self._unanswered_since < AWAY_AFTER:
             return None
         return f"it has not answered any request for more than a minute: {self._unanswered}"
 

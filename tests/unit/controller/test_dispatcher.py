@@ -474,7 +474,14 @@ def test_an_environment_that_answers_no_request_for_a_minute_is_a_problem(bench:
         bench.work(now)
         assert bench.dispatcher.problem(now) is None
         now += 30.0
-    assert bench.dispatcher.problem(now) == "it has not answered any request for more than a minute: timed out"
+    assert bench.dispatcher.problem(now) is None, "and no request waits for it"
+    bench.start("waits")
+    says = "it has not answered any request for more than a minute: timed out"
+    assert bench.dispatcher.problem(now) == says
+    bench.dispatcher.pump(now)
+    assert bench.dispatcher.problem(now) == says
+    bench.work(now)
+    now += 60.0  # longer than it backs off
     bench.runner.answer = Happened(ObservedRun("d", "r", State.QUEUED, None))
     bench.start("one more")
     bench.dispatcher.pump(now)
