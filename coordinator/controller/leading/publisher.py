@@ -159,7 +159,7 @@ class Publisher:
         with self._contained():
             compared = self._compare(self._file.good)
             if self._rule(compared):
-                self._refused = None
+                self._refused = self._settled = None  # what a leader refuses is shown by who leads, and found out anew
                 self._checks.known(compared.asks_about())
 
     def publish(self, *, term: int) -> int | None:
