@@ -264,7 +264,8 @@ class EventHandler:
         yield
         known, waits = self._propagation.graph, self._cache.waits
         revisions = {owner: one.revision for owner, one in self._cache.published.items()}
-        graph = self._merge(known) if everything or revisions != self._revisions else known
+        is_as_published = revisions == self._revisions and self.graph_problem is None
+        graph = known if is_as_published and not everything else self._merge(known)
         is_known = graph is known
         graph = graph.with_sensors(self._cache.connections())
         if is_known and not everything and graph.sensors == known.sensors:
