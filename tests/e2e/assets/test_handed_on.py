@@ -138,6 +138,11 @@ def test_what_a_cleared_run_emits_is_handed_on_too(two: Two, watcher: WatcherPro
     del watcher
     run_id = publish(two)
     arrived(two, store, run_id)
+
+    def has_ended() -> bool:
+        return bool(patiently(lambda: two.sales.api.run("publish", run_id))["state"] == "success")
+
+    eventually(has_ended, "the scheduler has ended the run, and does not overwrite the clear", within=WITHIN)
     patiently(lambda: two.sales.api.clear("publish", run_id))
     arrived(two, store, run_id, events=2)
     second, first = (event["extra"]["coordinator"]["event"] for event in events_of(two, run_id))
