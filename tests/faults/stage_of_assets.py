@@ -22,7 +22,6 @@ from typing import Any
 from coordinator.airflow_plugin.outbox import EmittedEvent
 from coordinator.model.assets.events import OURS, AssetEventDocument, new_event_id
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.runstate import RunState, read_run_state
 from coordinator.runners.port import ObservedRun
 from tests.airflow_model.assets import AssetEvent
 from tests.airflow_model.runs import Run
@@ -69,12 +68,6 @@ class AssetStage(Stage):
         airflow = self.airflows[CONSUMER]
         with airflow.changed:
             return [event for event in airflow.model.assets.of(ORDERS) if OURS in event.extra]
-
-    def knows(self, target: Target, run: ObservedRun) -> bool:
-        """Whether this state of a run stands in etcd."""
-        found = self.store.get(self.keys.state(target))
-        state = read_run_state(found.value) if found is not None else None
-        return isinstance(state, RunState) and (state.state, state.attempt.queued_at) == (run.state, run.queued_at)
 
 
 class AssetWorkload(Workload):

@@ -14,7 +14,7 @@ from coordinator.model.references import Target
 from coordinator.reading.attention import Matter, attention
 from coordinator.reading.reading import read
 from coordinator.reading.wanted_keys import About
-from tests.worlds.asset_wave_cases import ORDERS, X
+from tests.worlds.asset_wave_cases import ORDERS, X, diamond
 from tests.worlds.simulated import SimulatedWorld
 from tests.worlds.world import PARTITION, target
 
@@ -25,16 +25,7 @@ ASSET = Target(asset_of("default", ORDERS), PARTITION)
 def world() -> SimulatedWorld:
     """R is above U, which has emitted what D waits for; D waits for R, too, and has run."""
     world = SimulatedWorld()
-    world.dependencies({"U": "R", "D": {"upstream": ["R", X]}})
-    world.by_hand("R", "U")
-    world.trigger("R")
-    world.run("R")
-    world.settle()
-    world.start("U")
-    world.emit("U", ORDERS)
-    world.finish("U")
-    world.settle()
-    assert world.runs("D") == 1
+    diamond(world)
     return world
 
 

@@ -30,6 +30,20 @@ def _begun(world: World, upstream: object = None, **more: object) -> None:
     assert world.runs("D") == 0
 
 
+def diamond(world: World) -> None:
+    """R is above D, and above U, which emits what D waits for, too. A wave has ended."""
+    world.dependencies({"U": "R", "D": {"upstream": ["R", X]}})
+    world.by_hand("R", "U")
+    world.trigger("R")
+    world.run("R")
+    world.settle()
+    world.start("U")
+    world.emit("U", ORDERS)
+    world.finish("U")
+    world.settle()
+    assert world.runs("D") == 1
+
+
 @pytest.mark.promise("once", "not-early")
 def case_asset_once_its_run_has_ended(world: World) -> None:
     """D runs once the run that has emitted the asset has ended, in the partition of that run."""
@@ -93,16 +107,7 @@ def case_asset_of_a_cleared_run(world: World) -> None:
 @pytest.mark.promise("once", "not-early")
 def case_asset_in_a_diamond(world: World) -> None:
     """R is above D, and above U, which emits what D waits for: a clear of R runs D once more, after U."""
-    world.dependencies({"U": "R", "D": {"upstream": ["R", X]}})
-    world.by_hand("R", "U")
-    world.trigger("R")
-    world.run("R")
-    world.settle()
-    world.start("U")
-    world.emit("U", ORDERS)
-    world.finish("U")
-    world.settle()
-    assert world.runs("D") == 1
+    diamond(world)
     world.rerun("R")
     world.settle()
     assert world.runs("D") == 1, "U is due, and emits what D waits for"
@@ -118,15 +123,7 @@ def case_asset_in_a_diamond(world: World) -> None:
 @pytest.mark.promise("once")
 def case_asset_whose_event_comes_after_the_end_of_its_run(world: World) -> None:
     """The end of U is heard of before its event is: D, which is due because of R too, waits for that, and runs once."""
-    world.dependencies({"U": "R", "D": {"upstream": ["R", X]}})
-    world.by_hand("R", "U")
-    world.trigger("R")
-    world.run("R")
-    world.settle()
-    world.start("U")
-    world.emit("U", ORDERS)
-    world.finish("U")
-    world.settle()
+    diamond(world)
     world.rerun("R")
     world.settle()
     world.start("U")
@@ -251,15 +248,7 @@ def case_asset_emitted_by_a_run_that_fails(world: World) -> None:
 @pytest.mark.promise("not-early")
 def case_asset_of_a_run_that_fails_before_it_emits_again(world: World) -> None:
     """U is due again because of R, and fails before it has emitted: D waits until it has been repaired."""
-    world.dependencies({"U": "R", "D": {"upstream": ["R", X]}})
-    world.by_hand("R", "U")
-    world.trigger("R")
-    world.run("R")
-    world.settle()
-    world.start("U")
-    world.emit("U", ORDERS)
-    world.finish("U")
-    world.settle()
+    diamond(world)
     world.rerun("R")
     world.settle()
     world.run("U", "failed")
