@@ -91,9 +91,7 @@ class DagChecks:
                 environment = pipeline.environment
                 answer = self._answers.get(pipeline)
                 if environment not in self._runners:
-                    unasked[environment] = (
-                        "it was not configured when this watcher started; correct its name, or restart the watcher"
-                    )
+                    unasked[environment] = _NOT_CONFIGURED
                     continue
                 if answer is None or now - answer.at >= answer.again_after:
                     to_ask.setdefault(environment, []).append(pipeline.dag_id)
