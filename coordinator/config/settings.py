@@ -12,9 +12,10 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from coordinator.config import CONFIG_VARIABLE
 from coordinator.config.compat import CompatSettings
-from coordinator.config.environments import EnvironmentName, EnvironmentSettings
+from coordinator.config.environments import EnvironmentName
 from coordinator.config.etcd import EtcdSettings
 from coordinator.config.http import HttpSettings
+from coordinator.config.kinds import AnyEnvironment
 from coordinator.config.publication import PublicationSettings
 from coordinator.config.reporter import ReporterSettings
 from coordinator.config.retention import RetentionSettings
@@ -36,7 +37,7 @@ class Settings(BaseSettings):
     )
 
     etcd: EtcdSettings = Field(default_factory=EtcdSettings)
-    environments: dict[EnvironmentName, EnvironmentSettings] = Field(default_factory=dict)
+    environments: dict[EnvironmentName, AnyEnvironment] = Field(default_factory=dict)
     watcher: WatcherSettings = Field(default_factory=WatcherSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     publication: PublicationSettings = Field(default_factory=PublicationSettings)

@@ -16,7 +16,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.airflow import AirflowSettings
 from coordinator.config.etcd import EtcdSettings
 from coordinator.config.insecure import insecure_settings
 from coordinator.config.loading import load_settings
@@ -225,7 +225,7 @@ def test_a_watcher_with_these_settings_answers_its_probes(
     settings: Settings, etcd_settings: EtcdSettings, tmp_path: Path
 ) -> None:
     """On an etcd of our own; nothing is published there, as at the first start in a cluster."""
-    away = EnvironmentSettings(url="http://127.0.0.1:1")
+    away = AirflowSettings(url="http://127.0.0.1:1")
     ours = settings.model_copy(update={"etcd": etcd_settings, "environments": {"default": away}})
     service = Service(write_config(tmp_path / "ours.toml", ours), log=tmp_path / "log")
     try:

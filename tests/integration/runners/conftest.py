@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.airflow import AirflowSettings
 from coordinator.runners.airflow import AirflowRunner
 from tests.standin.airflow import StandInAirflow
 from tests.standin.mwaa import KEY_ID, NAME, REGION, SECRET, StandInMwaa
@@ -119,7 +119,7 @@ def make_runner(monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeRunner]:
         if password is not None:
             monkeypatch.setenv(PASSWORD_VARIABLE, password)
             settings["password_env"] = PASSWORD_VARIABLE
-        runner = AirflowRunner("default", EnvironmentSettings.model_validate(settings))
+        runner = AirflowRunner("default", AirflowSettings.model_validate(settings))
         made.append(runner)
         return runner
 

@@ -1,0 +1,210 @@
+"""The files of the runs of commands (docs/runners.md#a-run-of-a-command).
+
+``runs/<command>/<run_id>/<attempt>/`` holds ``request.json``, and what the supervisor writes. A run, and an attempt,
+exists from the moment at which its directory gets this name, complete; of several that make the same one, one succeeds.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from coordinator.model.runstate import State
+from coordinator.runners.command.atomic import read_json, sync_directory, write_new
+from coordinator.runners.command.processes import is_alive
+from coordinator.runners.command.supervisor import EXIT, LOG, PROCESS, SUPERVISOR
+
+REQUEST = "request.json"
+
+_LONGEST_NAME = 255
+"""Bytes of a file's name, on every usual file system."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt of a run. :ivar request: what it was asked to do."""
+
+    dag_id: str
+    run_id: str
+    number: int
+    directory: Path
+    request: Mapping[str, Any]
+
+    @property
+    def file(self) -> Path:
+        """The file with the request."""
+        return self.directory / REQUEST
+
+    @property
+    def log(self) -> Path:
+        return self.directory / LOG
+
+    @property
+    def queued_at(self) -> datetime:
+        return datetime.fromisoformat(self.request["queued_at"])
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether a supervisor has it, or had it."""
+        return (self.directory / SUPERVISOR).exists()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How an attempt stands. :ivar note: why it failed."""
+
+    state: State
+    start_date: datetime | None = None
+    end_date: datetime | None = None
+    note: str | None = None
+
+
+def standing_of(attempt: Attempt) -> Standing:
+    """How an attempt stands now, whoever runs it.
+
+    :raises ValueError: a file is damaged. :raises OSError: one cannot be read.
+    """
+    claim = read_json(attempt.directory / SUPERVISOR)
+    if claim is None:
+        return Standing(State.QUEUED)
+    began = datetime.fromisoformat(claim["claimed_at"])
+    if (ended := _ended(attempt, began)) is not None:
+        return ended
+    # In this order: a command that has not noted itself looks for its supervisor before it begins.
+    if is_alive(claim["process"]):
+        return Standing(State.RUNNING, began)
+    command = read_json(attempt.directory / PROCESS)
+    if command is not None and is_alive(command["process"]):
+        return Standing(State.RUNNING, began)
+    if (ended := _ended(attempt, began)) is not None:  # it has ended between these questions
+        return ended
+    return Standing(State.FAILED, began, note="its supervisor has ended, and so its exit status is not known")
+
+
+def _ended(attempt: Attempt, began: datetime) -> Standing | None:
+    ended = read_json(attempt.directory / EXIT)
+    if ended is None:
+        return None
+    at = datetime.fromisoformat(ended["ended_at"])
+    reason, code, number = ended["reason"], ended["code"], ended.get("signal")
+    if code == 0 and reason is None:
+        return Standing(State.SUCCESS, began, at)
+    how = f"it was ended by signal {number}" if code is None else f"it ended with {code}"
+    return Standing(State.FAILED, began, at, note=f"{reason}: {how}" if reason is not None else how)
+
+
+class RunFiles:
+    """The runs in one directory.
+
+    :param directory: it exists.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._runs = directory / "runs"
+        self._new = directory / "new"
+
+    def can_name(self, dag_id: str, run_id: str) -> bool:
+        """Whether there can be files of that name."""
+        return self._directory(dag_id, run_id) is not None
+
+    def newest(self, dag_id: str, run_id: str) -> Attempt | None:
+        """The newest attempt of a run; ``None``: there is no such run.
+
+        :raises ValueError: a file is damaged. :raises OSError: one cannot be read.
+        """
+        numbers = self._numbers(dag_id, run_id)
+        return self._attempt(dag_id, run_id, max(numbers)) if numbers else None
+
+    def first(self, newest: Attempt) -> Attempt:
+        """The attempt with which the run was created; raises as :meth:`newest`."""
+        numbers = self._numbers(newest.dag_id, newest.run_id)
+        return newest if newest.number == min(numbers) else self._attempt(newest.dag_id, newest.run_id, min(numbers))
+
+    def create(self, dag_id: str, run_id: str, request: Mapping[str, Any], permit: Callable[[], None]) -> bool:
+        """Create a run. Returns whether this did it; otherwise there is one already.
+
+        :param permit: called at the last moment before it exists; what it raises is handed on.
+        :raises OSError: it cannot be written.
+        """
+        run = self._directory(dag_id, run_id)
+        assert run is not None
+        _make(run.parent)
+        return self._publish({"1": request}, run, permit)
+
+    def add_attempt(self, newest: Attempt, request: Mapping[str, Any], permit: Callable[[], None]) -> bool:
+        """Add an attempt to a run; otherwise as :meth:`create`."""
+        run = newest.directory.parent
+        return self._publish({"": request}, run / str(newest.number + 1), permit)
+
+    def _publish(self, requests: Mapping[str, Mapping[str, Any]], place: Path, permit: Callable[[], None]) -> bool:
+        """:param requests: by the directory below ``place`` in which each is to be."""
+        prepared = self._new / uuid.uuid4().hex
+        try:
+            for below, request in requests.items():
+                _make(prepared / below)
+                write_new(prepared / below / REQUEST, dict(request))
+            sync_directory(prepared)
+            permit()
+            os.rename(prepared, place)  # it fails where there is a directory that is not empty
+        except OSError:
+            if place.exists():
+                return False
+            raise
+        finally:
+            shutil.rmtree(prepared, ignore_errors=True)
+        sync_directory(place.parent)
+        return True
+
+    def _attempt(self, dag_id: str, run_id: str, number: int) -> Attempt:
+        run = self._directory(dag_id, run_id)
+        assert run is not None
+        directory = run / str(number)
+        request = read_json(directory / REQUEST)
+        if request is None:
+            raise ValueError(f"{directory / REQUEST} is missing; expected what the coordinator wrote there")
+        if (request["pipeline"], request["run_id"]) != (dag_id, run_id):
+            raise ValueError(f"{directory / REQUEST} is about another run: {request['pipeline']} {request['run_id']}")
+        return Attempt(dag_id, run_id, number, directory, request)
+
+    def _numbers(self, dag_id: str, run_id: str) -> list[int]:
+        run = self._directory(dag_id, run_id)
+        if run is None:
+            return []
+        try:
+            return [int(name) for name in os.listdir(run) if name.isascii() and name.isdigit()]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def _directory(self, dag_id: str, run_id: str) -> Path | None:
+        """Where a run is; ``None``: no file can have that name, so there is none."""
+        names = [_file_name(dag_id), _file_name(run_id)]
+        if any(not 0 < len(name) <= _LONGEST_NAME for name in names):
+            return None
+        return self._runs.joinpath(*names)
+
+
+def _file_name(name: str) -> str:
+    """A name that leads nowhere else. Each has one of its own."""
+    safe = quote(name, safe="~:+", errors="surrogatepass")
+    return safe.replace(".", "%2E") if safe in (".", "..") else safe
+
+
+def _make(directory: Path) -> None:
+    """Make a directory, and those above it, for ourselves alone."""
+    missing = []
+    while not directory.exists():
+        missing.append(directory)
+        directory = directory.parent
+    for one in reversed(missing):
+        try:
+            one.mkdir(mode=0o700)
+        except FileExistsError:
+            continue
+        sync_directory(one.parent)

@@ -1,0 +1,255 @@
+"""Commands of this host as an environment: implements the port with the other modules of this package.
+
+The directory of a run says everything: whether it exists, and how it stands. So it makes no difference which watcher
+has started it, or whether that one still lives.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+from coordinator.boottime import boottime
+from coordinator.model import bounds
+from coordinator.model.partitions.instants import format_instant
+from coordinator.model.printable import printable
+from coordinator.model.trigger import Action
+from coordinator.runners.command.run_files import Attempt, RunFiles, standing_of
+from coordinator.runners.command.settings import CommandSettings
+from coordinator.runners.command.spawning import spawn
+from coordinator.runners.partitions import refusal_of_partitions
+from coordinator.runners.port import (
+    NO_TASKS,
+    EnvironmentFault,
+    EnvironmentReport,
+    EnvironmentUnavailable,
+    Foreign,
+    Happened,
+    Looked,
+    MissingTask,
+    NotHappened,
+    NotSent,
+    ObservedRun,
+    ObservedTask,
+    Outcome,
+    Permit,
+    Refused,
+    RequestRefused,
+    Runner,
+    RunOrTask,
+    RunRef,
+    StartRequest,
+    TaskRef,
+)
+from coordinator.store.process_id import ProcessId
+
+_UNKNOWN = 404
+_CANNOT = 400
+_DAMAGED = 500
+
+
+class CommandRunner(Runner):
+    """The commands that the settings name (see ``port.Runner``). Used from several threads at once.
+
+    A run that exists is carried out, by whoever comes to it first: ``start`` and ``ask`` see to it that a run that they
+    find has a supervisor. So a watcher that is killed in between leaves no run that never begins.
+
+    :param name: the environment's name.
+    """
+
+    SETTINGS: ClassVar[type[CommandSettings]] = CommandSettings
+
+    def __init__(self, name: str, settings: CommandSettings) -> None:
+        self._name = name
+        self._settings = settings
+        self._files = RunFiles(settings.directory)
+
+    def __repr__(self) -> str:
+        return f"<CommandRunner {self._name} {self._settings.directory}>"
+
+    def start(self, request: StartRequest, *, permit: Permit | None = None) -> Outcome:
+        deadline = boottime() + self._settings.request_timeout
+        refused = self._refusal(request) or refusal_of_partitions(self._name, self._settings, request)
+        if refused is not None:
+            return refused
+        if (problem := self._problem()) is not None:
+            raise NotSent(problem)
+
+        def may_exist_now() -> None:
+            if permit is not None:
+                permit(max(0.0, deadline - boottime()))
+            if boottime() >= deadline:
+                raise NotSent(f"{self!r} did not write it within {self._settings.request_timeout} s")
+
+        with self._reading(request):
+            newest = self._files.newest(request.dag_id, request.run_id)
+            if request.action is Action.CREATE:
+                if newest is None:
+                    document = _document(request, datetime.now(UTC))
+                    self._files.create(request.dag_id, request.run_id, document, may_exist_now)
+            elif newest is not None and newest.queued_at == request.before:
+                if not standing_of(newest).state.is_terminal:
+                    return NotHappened(f"{_named(request)} has not ended")
+                now = max(datetime.now(UTC), newest.queued_at + timedelta(microseconds=1))
+                self._files.add_attempt(newest, _document(request, now), may_exist_now)
+            return self._outcome(request, deadline)
+
+    def ask(self, request: StartRequest) -> Outcome:
+        deadline = boottime() + self._settings.request_timeout
+        if (refused := self._refusal(request)) is not None:
+            return refused
+        if (problem := self._problem()) is not None:
+            raise EnvironmentUnavailable(problem)
+        with self._reading(request):
+            return self._outcome(request, deadline)
+
+    def look(self, asked: Sequence[RunOrTask], *, timeout: float) -> Looked:
+        del timeout  # these are a few small files of this host
+        if (problem := self._problem()) is not None:
+            return Looked(unanswered=frozenset(asked), error=EnvironmentUnavailable(problem))
+        seen: dict[RunOrTask, ObservedRun | ObservedTask | None] = {}
+        refused: dict[RunOrTask, RequestRefused] = {}
+        for one in asked:
+            ref = one.run if isinstance(one, TaskRef) else one
+            try:
+                run = self._run(ref)
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                refused[one] = self._damaged(ref, error)
+            else:
+                seen[one] = ObservedTask(run, ()) if run is not None and isinstance(one, TaskRef) else run
+        error = next(iter(refused.values())) if refused and not seen else None
+        return Looked(seen, refused, error=error)
+
+    def check(self, dag_ids: Sequence[str], *, tasks: Mapping[str, Collection[str]] = NO_TASKS) -> EnvironmentReport:
+        commands = self._settings.commands
+        report = EnvironmentReport(
+            missing_dags=tuple(name for name in dag_ids if name not in commands),
+            missing_tasks=tuple(
+                MissingTask(name, task, ()) for name, some in tasks.items() if name in commands for task in sorted(some)
+            ),
+        )
+        if (problem := self._problem()) is not None:
+            return replace(report, problem=problem, fault=EnvironmentFault.SETTINGS)
+        unusable = {name: problem for name, one in commands.items() if (problem := one.problem()) is not None}
+        return replace(report, unusable_dags=unusable)
+
+    def close(self) -> None:
+        """Nothing: the commands go on, each with its supervisor."""
+
+    def _outcome(self, request: StartRequest, deadline: float) -> Outcome:
+        """What became of a request, as the files say it. Raises as :func:`spawn` and :class:`RunFiles` do."""
+        newest = self._files.newest(request.dag_id, request.run_id)
+        if newest is None:
+            missing = request.action is Action.CLEAR
+            return NotHappened(f"there is no run {_named(request)}", run_missing=missing)
+        if request.action is Action.CLEAR and newest.queued_at == request.before:
+            return NotHappened(f"{_named(request)} has had no attempt since")
+        if not newest.is_claimed:
+            command = self._settings.commands[request.dag_id]
+            spawn(newest, command, environment=self._name, timeout=max(0.1, deadline - boottime()))
+        run = self._observed(newest)
+        if request.action is Action.CREATE and run.token != request.token:
+            return Foreign(run)
+        return Happened(run)
+
+    def _run(self, ref: RunRef) -> ObservedRun | None:
+        """Raises as :meth:`_observed`."""
+        newest = self._files.newest(ref.dag_id, ref.run_id)
+        return None if newest is None else self._observed(newest)
+
+    def _observed(self, newest: Attempt) -> ObservedRun:
+        """:raises OSError: a file cannot be read. :raises ValueError: one is damaged (also KeyError, TypeError)."""
+        standing = standing_of(newest)
+        created = self._files.first(newest).request
+        date = created["logical_date"]
+        note = None
+        if standing.note is not None:
+            note = printable(f"{standing.note}; its log: {newest.log} on {self._settings.host}", limit=bounds.DETAIL)
+        return ObservedRun(
+            newest.dag_id,
+            newest.run_id,
+            standing.state,
+            newest.queued_at,
+            logical_date=datetime.fromisoformat(date) if date is not None else None,
+            start_date=standing.start_date,
+            end_date=standing.end_date,
+            conf=created["conf"],
+            note=note,
+        )
+
+    def _refusal(self, request: StartRequest) -> Refused | None:
+        """Why a request cannot be carried out here, whatever exists."""
+        if request.delivery is not None:
+            return Refused(_CANNOT, f"environments.{self._name} has no assets; commands take no asset events")
+        if request.dag_id not in self._settings.commands:
+            known = ", ".join(sorted(self._settings.commands))
+            named = printable(repr(request.dag_id), limit=bounds.DETAIL // 2)
+            return Refused(_UNKNOWN, f"environments.{self._name}.commands has no {named}; it has {known}")
+        if request.tasks:
+            return Refused(_CANNOT, "a command has no tasks; clear its whole run")
+        if not self._files.can_name(request.dag_id, request.run_id):
+            return Refused(
+                _CANNOT, f"no file can have the name {printable(request.run_id, limit=bounds.DETAIL // 2)!r}"
+            )
+        if "\0" in request.partition:
+            return Refused(_CANNOT, "the partition contains a NUL character, which no variable can hold")
+        return None
+
+    def _problem(self) -> str | None:
+        """Why nothing works here; ``None``: nothing is known to be in the way."""
+        where = f"environments.{self._name}"
+        if (host := socket.gethostname()) != self._settings.host:
+            return f"{where}.host: its commands run on {self._settings.host}, and this is {host}"
+        if ProcessId.of_this_process() is None:
+            return f"{where}: this system does not say when a process began; expected /proc as Linux has it"
+        directory = self._settings.directory
+        try:
+            found = directory.stat()
+        except OSError as error:
+            return f"{where}.directory: {directory} cannot be used: {error.strerror}"
+        if not stat.S_ISDIR(found.st_mode):
+            return f"{where}.directory: {directory} is no directory"
+        if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            return (
+                f"{where}.directory: others may write to {directory}, and so decide what has run; expected one that "
+                "belongs to whoever runs the watcher, and that nobody else may write to (mode 0700)"
+            )
+        if not os.access(directory, os.W_OK | os.X_OK):
+            return f"{where}.directory: {directory} is not writable"
+        return None
+
+    @contextmanager
+    def _reading(self, request: StartRequest) -> Iterator[None]:
+        """:raises EnvironmentUnavailable: a file cannot be read or written. :raises RequestRefused: one is damaged."""
+        try:
+            yield
+        except OSError as error:
+            raise EnvironmentUnavailable(f"{self!r}: {error}") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._damaged(RunRef(request.dag_id, request.run_id), error) from error
+
+    def _damaged(self, ref: RunRef, error: Exception) -> RequestRefused:
+        what = printable(f"{ref.dag_id} {ref.run_id}: {type(error).__name__}: {error}", limit=bounds.DETAIL)
+        return RequestRefused(f"{self!r}: the files of a run cannot be read: {what}", status=_DAMAGED)
+
+
+def _document(request: StartRequest, queued_at: datetime) -> dict[str, Any]:
+    """What is kept of a request, and read by the command."""
+    return {
+        "pipeline": request.dag_id,
+        "run_id": request.run_id,
+        "partition": request.partition,
+        "logical_date": format_instant(request.logical_date) if request.logical_date is not None else None,
+        "queued_at": queued_at.isoformat(),
+        "conf": dict(request.conf),
+    }
+
+
+def _named(request: StartRequest) -> str:
+    return printable(f"{request.dag_id}/{request.run_id}", limit=bounds.DETAIL)

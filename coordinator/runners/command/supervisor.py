@@ -1,0 +1,187 @@
+"""A program: runs the command of one attempt, and keeps its exit status (docs/runners.md#a-run-of-a-command).
+
+``python -m coordinator.runners.command.supervisor ATTEMPT``, with what to run as JSON on its standard input. It starts
+a copy of itself in a session of its own, prints :data:`CLAIMED` or :data:`TAKEN` once that copy, or another one, has
+the attempt, and ends. The copy outlives the watcher. Whatever is killed at whatever step:
+
+- the attempt belongs to the supervisor that has written ``supervisor.json``, which only one can;
+- the command writes ``process.json`` itself and then makes sure that its supervisor still lives, before it becomes the
+  program. So where the supervisor has ended and there is no such file, there is no program, and will be none;
+- ``exit.json`` is the last that is written. Without it, and without a process, the exit status is lost.
+
+Only the standard library, and what needs no more, so that it starts quickly.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from coordinator.runners.command.atomic import write_new
+from coordinator.runners.command.processes import as_json
+from coordinator.store.process_id import ProcessId
+
+SUPERVISOR = "supervisor.json"
+PROCESS = "process.json"
+EXIT = "exit.json"
+LOG = "log"
+
+CLAIMED = "claimed"
+TAKEN = "taken"
+
+GRACE = 10.0
+"""Seconds from SIGTERM to SIGKILL, for a command that is to end."""
+
+NOT_RUN = 127
+"""The exit status of a command that cannot be run, as shells have it."""
+
+_SIGNALS = {signal.SIGTERM, signal.SIGALRM}
+
+
+def main() -> int:
+    """Start the supervisor of an attempt. Returns once it is known who has the attempt."""
+    attempt = Path(sys.argv[1])
+    what = json.load(sys.stdin.buffer)  # what is cut off, because the watcher was killed, is not run
+    hearing, telling = os.pipe()
+    if os.fork() == 0:
+        os.close(hearing)
+        os._exit(_supervise(attempt, what, telling))
+    os.close(telling)
+    with open(hearing, "rb") as answer:
+        said = answer.read().decode() or "the supervisor ended before it began"
+    print(said)
+    return 0 if said in (CLAIMED, TAKEN) else 1
+
+
+def _supervise(attempt: Path, what: dict[str, Any], telling: int) -> int:
+    """:param telling: where to say who has the attempt."""
+
+    def tell(said: str) -> None:
+        os.write(telling, said.encode())
+        os.close(telling)
+
+    os.setsid()
+    _redirect(os.open(os.devnull, os.O_RDWR), 0, 1, 2)
+    this = ProcessId.of_this_process()
+    try:
+        if this is None:
+            raise OSError("this system does not say when a process began; expected /proc as Linux has it")
+        write_new(attempt / SUPERVISOR, {"process": as_json(this), "claimed_at": datetime.now(UTC).isoformat()})
+    except FileExistsError:
+        tell(TAKEN)
+        return 0
+    except OSError as error:
+        tell(str(error))
+        return 1
+    tell(CLAIMED)
+    try:
+        _redirect(os.open(attempt / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600), 1, 2)
+        ended = _run(attempt, what)
+    except OSError as error:  # no process is to be had, or no file
+        ended = {"code": NOT_RUN, "reason": f"it could not be started: {error}"}
+    _keep(attempt, ended)
+    return 0
+
+
+def _run(attempt: Path, what: dict[str, Any]) -> dict[str, Any]:
+    """Run the command, and wait for its end. Returns what is to be kept of it."""
+    supervisor = os.getpid()
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    command = os.fork()
+    if command == 0:
+        _become(attempt, what, supervisor)
+    stop = _Stop(command)
+    for number in _SIGNALS:
+        signal.signal(number, stop)
+    if what["timeout"] is not None:
+        signal.setitimer(signal.ITIMER_REAL, what["timeout"])
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    os.waitid(os.P_PID, command, os.WEXITED | os.WNOWAIT)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    if stop.reason is not None:
+        stop.signal_group(signal.SIGKILL)  # what it has left behind; its number is not reused before the next line
+    status = os.waitstatus_to_exitcode(os.waitpid(command, 0)[1])
+    return {"code": status if status >= 0 else None, "signal": -status if status < 0 else None, "reason": stop.reason}
+
+
+class _Stop:
+    """Ends the command and its process group: with SIGTERM at first, then with SIGKILL.
+
+    :param command: its process number, and that of its group.
+    :ivar reason: why it is to end; ``None``: it is not.
+    """
+
+    def __init__(self, command: int) -> None:
+        self._command = command
+        self.reason: str | None = None
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        if self.reason is not None:
+            self.signal_group(signal.SIGKILL)
+            return
+        self.reason = "it took longer than its timeout" if number == signal.SIGALRM else "somebody stopped it"
+        self.signal_group(signal.SIGTERM)
+        signal.setitimer(signal.ITIMER_REAL, GRACE)
+
+    def signal_group(self, number: signal.Signals) -> None:
+        for send in (os.killpg, os.kill):  # it may not have made its group yet
+            try:
+                send(self._command, number)
+                return
+            except OSError:
+                continue
+
+
+def _become(attempt: Path, what: dict[str, Any], supervisor: int) -> NoReturn:
+    """Turn into the program of the command, in a process group of its own."""
+    try:
+        os.setsid()
+        for number in (*_SIGNALS, signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        this = ProcessId.of_this_process()
+        assert this is not None
+        write_new(attempt / PROCESS, {"process": as_json(this)})
+        if os.getppid() != supervisor:  # it was killed, and may be taken for one that has started nothing
+            os._exit(NOT_RUN)
+        os.chdir(what["working_directory"])
+        os.execvpe(what["argv"][0], what["argv"], what["env"])
+    except BaseException as error:  # noqa: BLE001 - it must not go on as a second supervisor
+        sys.stderr.write(f"coordinator: {what['argv'][0]} cannot be run: {error}\n")
+        sys.stderr.flush()
+    finally:
+        os._exit(NOT_RUN)
+
+
+def _keep(attempt: Path, ended: dict[str, Any]) -> None:
+    """Write the exit status, however long that takes: a full disk may have room again."""
+    ended = {**ended, "ended_at": datetime.now(UTC).isoformat()}
+    pause = 1.0
+    while True:
+        try:
+            write_new(attempt / EXIT, ended)
+            return
+        except (FileExistsError, FileNotFoundError):  # somebody has removed the attempt
+            return
+        except OSError:
+            time.sleep(pause)
+            pause = min(30.0, 2 * pause)
+
+
+def _redirect(opened: int, *descriptors: int) -> None:
+    for one in descriptors:
+        os.dup2(opened, one)
+    if opened not in descriptors:
+        os.close(opened)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
