@@ -119,8 +119,8 @@ class CommandRunner(Runner):
             ref = one.run if isinstance(one, TaskRef) else one
             try:
                 run = self._run(ref)
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                refused[one] = self._damaged(ref, error)
+            except (OSError, ValueError, KeyError, TypeError) as unreadable:
+                refused[one] = self._damaged(ref, unreadable)
             else:
                 seen[one] = ObservedTask(run, ()) if run is not None and isinstance(one, TaskRef) else run
         error = next(iter(refused.values())) if refused and not seen else None
@@ -194,9 +194,7 @@ class CommandRunner(Runner):
         if request.tasks:
             return Refused(_CANNOT, "a command has no tasks; clear its whole run")
         if not self._files.can_name(request.dag_id, request.run_id):
-            return Refused(
-                _CANNOT, f"no file can have the name {printable(request.run_id, limit=bounds.DETAIL // 2)!r}"
-            )
+            return Refused(_CANNOT, f"no file can have the name of {_named(request)}")
         if "\0" in request.partition:
             return Refused(_CANNOT, "the partition contains a NUL character, which no variable can hold")
         return None

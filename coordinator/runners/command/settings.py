@@ -15,8 +15,10 @@ from coordinator.config.sections import PositiveDuration, Section
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
-OURS = "COORDINATOR_"
-"""How the variables begin that the runner sets."""
+OURS = tuple(
+    f"COORDINATOR_{name}" for name in ("ENVIRONMENT", "PIPELINE", "RUN_ID", "ATTEMPT", "PARTITION", "WAVE", "REQUEST")
+)
+"""The variables that the runner sets."""
 
 
 def _command_name(name: str) -> str:
@@ -31,8 +33,8 @@ def _command_name(name: str) -> str:
 def _variable_name(name: str) -> str:
     if _VARIABLE.fullmatch(name) is None:
         raise ValueError("is not a name of a variable; expected ASCII letters, digits and '_', and no digit first")
-    if name.startswith(OURS):
-        raise ValueError(f"begins with {OURS}, as the variables do that the coordinator sets; expected another name")
+    if name in OURS:
+        raise ValueError("is set by the coordinator for each run; expected another name")
     return name
 
 

@@ -58,14 +58,14 @@ def variables(
 ) -> dict[str, str]:
     """The variables of a command: some of the watcher's, its own, and those that say what it is to do."""
     ours = attempt.request.get("conf", {}).get("coordinator", {})
-    say: dict[str, Any] = {
-        "ENVIRONMENT": environment,
-        "PIPELINE": attempt.dag_id,
-        "RUN_ID": attempt.run_id,
-        "ATTEMPT": attempt.number,
-        "PARTITION": attempt.request["partition"],
-        "WAVE": ours.get("wave", ""),
-        "REQUEST": attempt.file,
-    }
+    said: tuple[Any, ...] = (
+        environment,
+        attempt.dag_id,
+        attempt.run_id,
+        attempt.number,
+        attempt.request["partition"],
+        ours.get("wave", ""),
+        attempt.file,
+    )
     inherited = {name: environ[name] for name in (*INHERITED, *command.pass_env) if name in environ}
-    return {**inherited, **command.env, **{f"{OURS}{name}": str(value) for name, value in say.items()}}
+    return {**inherited, **command.env, **dict(zip(OURS, map(str, said), strict=True))}
