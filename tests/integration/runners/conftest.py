@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from coordinator.config.airflow import AirflowSettings
 from coordinator.runners.airflow import AirflowRunner
+from tests.integration.runners.command_playground import Commands
 from tests.standin.airflow import StandInAirflow
 from tests.standin.mwaa import KEY_ID, NAME, REGION, SECRET, StandInMwaa
+
+pytest.register_assert_rewrite("coordinator.runners.testing")
 
 URL_VARIABLE = "COORDINATOR_TEST_AIRFLOW_URL"
 PASSWORD_VARIABLE = "COORDINATOR_TEST_PASSWORD"
@@ -29,6 +33,7 @@ class AirflowApi:
     slow: str = "slow"
     kind: str = "airflow"
     mwaa: str | None = None
+    at_once: int = 6
 
     @property
     def settings(self) -> dict[str, object]:
@@ -101,6 +106,7 @@ def airflow_api(request: pytest.FixtureRequest) -> AirflowApi:
         os.environ.get("COORDINATOR_TEST_AIRFLOW_USERNAME", "admin"),
         os.environ.get("COORDINATOR_TEST_AIRFLOW_PASSWORD", "admin"),
         kind=os.environ.get("COORDINATOR_TEST_AIRFLOW_KIND", "airflow"),
+        at_once=1,  # it may run on SQLite, whose scheduler does not survive more
     )
 
 
@@ -132,3 +138,13 @@ def make_runner(monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeRunner]:
 def runner(airflow: StandInAirflow, make_runner: MakeRunner) -> AirflowRunner:
     """A runner on the stand-in."""
     return make_runner(airflow.base_url)
+
+
+@pytest.fixture
+def commands(tmp_path: Path) -> Iterator[Commands]:
+    """An environment of commands."""
+    directory = tmp_path / "commands"
+    directory.mkdir(mode=0o700)
+    commands = Commands(directory, tmp_path / "notes")
+    yield commands
+    commands.end()

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from coordinator.config.airflow import AirflowSettings
 from coordinator.runners.airflow import AirflowRunner
 from coordinator.runners.port import EnvironmentUnavailable, Happened, RequestRefused
-from tests.integration.runners.requests_to_make import create, some_date
+from coordinator.runners.testing import create, some_date
 from tests.standin.airflow import StandInAirflow
 
 

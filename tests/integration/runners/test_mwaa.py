@@ -10,7 +10,7 @@ from coordinator.config.airflow import AirflowSettings
 from coordinator.errors import LeadershipLost
 from coordinator.runners.airflow import AirflowRunner
 from coordinator.runners.port import EnvironmentUnavailable, Happened, NotSent, Refused, RequestRefused
-from tests.integration.runners.requests_to_make import create, some_date
+from coordinator.runners.testing import create, some_date
 from tests.standin.mwaa import NAME, REGION, SECRET, StandInMwaa
 
 
