@@ -146,6 +146,7 @@ def wait_for(runner: Runner, run: ObservedRun, state: State, *, within: float = 
         now = seen(runner, run)
         if now is not None and now.state is state:
             return now
+        assert now is None or not now.state.is_terminal, f"{run.dag_id} {run.run_id} is not {state} but {now}"
         assert time.monotonic() < end, f"{run.dag_id} {run.run_id} is not {state} after {within} s but {now}"
         time.sleep(0.05)
 

@@ -14,6 +14,7 @@ Only the standard library, and what needs no more, so that it starts quickly.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -64,7 +65,8 @@ def _supervise(attempt: Path, what: dict[str, Any], telling: int) -> int:
     """:param telling: where to say who has the attempt."""
 
     def tell(said: str) -> None:
-        os.write(telling, said.encode())
+        with contextlib.suppress(BrokenPipeError):  # whoever asked has been killed; the attempt is ours all the same
+            os.write(telling, said.encode())
         os.close(telling)
 
     os.setsid()

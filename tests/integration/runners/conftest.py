@@ -5,18 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from coordinator.config.airflow import AirflowSettings
 from coordinator.runners.airflow import AirflowRunner
-from tests.integration.runners.command_playground import Commands
 from tests.standin.airflow import StandInAirflow
 from tests.standin.mwaa import KEY_ID, NAME, REGION, SECRET, StandInMwaa
-
-pytest.register_assert_rewrite("coordinator.runners.testing")
 
 URL_VARIABLE = "COORDINATOR_TEST_AIRFLOW_URL"
 PASSWORD_VARIABLE = "COORDINATOR_TEST_PASSWORD"
@@ -138,13 +134,3 @@ def make_runner(monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeRunner]:
 def runner(airflow: StandInAirflow, make_runner: MakeRunner) -> AirflowRunner:
     """A runner on the stand-in."""
     return make_runner(airflow.base_url)
-
-
-@pytest.fixture
-def commands(tmp_path: Path) -> Iterator[Commands]:
-    """An environment of commands."""
-    directory = tmp_path / "commands"
-    directory.mkdir(mode=0o700)
-    commands = Commands(directory, tmp_path / "notes")
-    yield commands
-    commands.end()

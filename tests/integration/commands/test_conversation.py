@@ -8,7 +8,7 @@ import pytest
 
 from coordinator.runners.command.runner import CommandRunner
 from coordinator.runners.testing import Playground, RunnerConversations
-from tests.integration.runners.command_playground import Commands
+from tests.integration.commands.playground import Commands
 
 pytestmark = pytest.mark.promise("commands")
 
