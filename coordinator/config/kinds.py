@@ -10,8 +10,8 @@ from __future__ import annotations
 from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any, get_args
 
-from pydantic import WrapValidator
-from pydantic_core import PydanticKnownError
+from pydantic import ValidationError, WrapValidator
+from pydantic_core import InitErrorDetails, PydanticCustomError, PydanticKnownError
 
 from coordinator.config.airflow import AirflowSettings
 from coordinator.config.environments import EnvironmentSettings
@@ -38,9 +38,10 @@ def runner_class(kind: str) -> Any:
     """
     found = [one for one in _OURS if one.name == kind] or list(entry_points(group=GROUP, name=kind))
     if not found:
-        raise ValueError(f"{kind!r} is not installed; expected one of {', '.join(installed_kinds())}")
+        raise ValueError(f"{kind!r} is not installed; expected one of {_known()}")
     if len({one.value for one in found}) > 1:
-        raise ValueError(f"{kind!r} is installed several times: {', '.join(map(_in_words, found))}; remove all but one")
+        which = ", ".join(map(_in_words, found))
+        raise ValueError(f"{kind!r} is installed several times: {which}; remove all but one")
     try:
         loaded = found[0].load()
         model = loaded.SETTINGS
@@ -62,7 +63,7 @@ def settings_model(kind: object) -> type[EnvironmentSettings]:
     if kind in AIRFLOW:
         return AirflowSettings
     if not isinstance(kind, str):
-        raise ValueError(f"kind is no text; expected one of {', '.join(installed_kinds())}")
+        raise ValueError(f"is no text; expected one of {_known()}")
     model: type[EnvironmentSettings] = runner_class(kind).SETTINGS
     return model
 
@@ -77,12 +78,23 @@ def _of_its_kind(given: Any, _: Any) -> EnvironmentSettings:
         return given
     if not isinstance(given, dict):
         raise PydanticKnownError("dict_type")
-    return settings_model(kind_of(given)).model_validate(given)
+    kind = kind_of(given)
+    try:
+        model = settings_model(kind)
+    except ValueError as error:
+        why = PydanticCustomError("kind", "{why}", {"why": str(error)})
+        mistake = InitErrorDetails(type=why, loc=("kind",), input=kind)
+        raise ValidationError.from_exception_data("environment", [mistake], hide_input=True) from error
+    return model.model_validate(given)
 
 
 AnyEnvironment = Annotated[AirflowSettings | EnvironmentSettings, WrapValidator(_of_its_kind)]
 """A section, read by the model of its kind. Airflow's model is named so that a variable for one of its settings is
 taken as a text, and not as JSON."""
+
+
+def _known() -> str:
+    return ", ".join(map(repr, installed_kinds()))
 
 
 def _in_words(entry: EntryPoint) -> str:

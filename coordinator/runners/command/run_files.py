@@ -1,7 +1,8 @@
 """The files of the runs of commands (docs/runners.md#a-run-of-a-command).
 
-``runs/<command>/<run_id>/<attempt>/`` holds ``request.json``, and what the supervisor writes. A run, and an attempt,
-exists from the moment at which its directory gets this name, complete; of several that make the same one, one succeeds.
+``runs/<environment>/<command>/<run_id>/<attempt>/`` holds ``request.json``, and what the supervisor writes. A run, and
+an attempt, exists from the moment at which its directory gets this name, complete; of several that make the same one,
+one succeeds.
 """
 
 from __future__ import annotations
@@ -101,13 +102,14 @@ def _ended(attempt: Attempt, began: datetime) -> Standing | None:
 
 
 class RunFiles:
-    """The runs in one directory.
+    """The runs of one environment.
 
-    :param directory: it exists.
+    :param directory: it exists; several environments may have the same one.
+    :param environment: its name.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self._runs = directory / "runs"
+    def __init__(self, directory: Path, environment: str) -> None:
+        self._runs = directory / "runs" / _file_name(environment)
         self._new = directory / "new"
 
     def can_name(self, dag_id: str, run_id: str) -> bool:

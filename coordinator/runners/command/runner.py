@@ -68,7 +68,7 @@ class CommandRunner(Runner):
     def __init__(self, name: str, settings: CommandSettings) -> None:
         self._name = name
         self._settings = settings
-        self._files = RunFiles(settings.directory)
+        self._files = RunFiles(settings.directory, name)
 
     def __repr__(self) -> str:
         return f"<CommandRunner {self._name} {self._settings.directory}>"

@@ -60,7 +60,7 @@ class Commands:
 
     def attempts(self) -> list[Path]:
         """The directories of all attempts."""
-        return sorted(one.parent for one in self.directory.glob("runs/*/*/*/request.json"))
+        return sorted(one.parent for one in self.directory.glob("runs/*/*/*/*/request.json"))
 
     def processes(self, name: str) -> Iterator[int]:
         """The numbers of the supervisors (``supervisor.json``) or commands (``process.json``) that are alive."""

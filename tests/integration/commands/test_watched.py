@@ -96,6 +96,28 @@ def test_a_watcher_that_is_killed_at_any_step_of_a_start_starts_it_once(watched:
 
 @pytest.mark.slow
 @pytest.mark.promise("kill")
+@pytest.mark.parametrize("point", [one for one in POINTS if one != "permit: after"])
+def test_a_watcher_that_is_killed_at_any_step_of_a_clear_clears_once(watched: WatchedCommands, point: str) -> None:
+    watched.dependencies(CHAIN)
+    first = watched.serve()
+    watched.complete("source")
+    until(lambda: watched.is_done("second"), "the first wave is done")
+    first.kill()
+    file = watched.directory / "point"
+    file.write_text(point)
+    second = watched.launch("tests.integration.commands.dying_watcher", str(file))
+    watched.complete("source", attempt=2)
+    until(lambda: not second.is_running(), "it has killed itself")
+    assert file.read_text() == ""
+    watched.serve()
+    expected = [f"{name} {PARTITION} {attempt}" for attempt in (1, 2) for name in ("first", "second")]
+    until(lambda: watched.commands.executions() == expected, "each has run once more")
+    until(lambda: watched.is_done("second"), "the wave is done")
+    assert watched.commands.executions() == expected
+
+
+@pytest.mark.slow
+@pytest.mark.promise("kill")
 def test_a_command_outlives_the_watcher_that_has_started_it(watched: WatchedCommands) -> None:
     """The successor takes it up again, by the number and the start time of its processes."""
     gate = watched.hold_back("first")
