@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from coordinator.config.airflow import AirflowSettings
 from coordinator.config.etcd import EtcdSettings
 from coordinator.config.settings import Settings
 from coordinator.config.ui import UiSettings
@@ -23,9 +22,7 @@ class Insecure(NamedTuple):
 def insecure_settings(settings: Settings) -> list[Insecure]:
     """Every insecure setting. Traffic within this machine is safe."""
     found = [*_of_etcd(settings.etcd), *_of_ui(settings.ui)]
-    for name, environment in settings.environments.items():
-        if not isinstance(environment, AirflowSettings):
-            continue
+    for name, environment in settings.airflows.items():
         address = urlsplit(environment.url)
         if address.scheme == "http" and not _is_this_machine(address.hostname or ""):
             what = (

@@ -22,9 +22,8 @@ class SameAirflow(NamedTuple):
 def same_airflow(settings: Settings) -> list[SameAirflow]:
     """The environments that have one address, however it is spelled."""
     by_address: defaultdict[str, list[str]] = defaultdict(list)
-    for name, environment in settings.environments.items():
-        if isinstance(environment, AirflowSettings):
-            by_address[_address(environment)].append(name)
+    for name, environment in settings.airflows.items():
+        by_address[_address(environment)].append(name)
     return [
         SameAirflow(
             f"environments {', '.join(sorted(names))} are the same Airflow ({address}): "

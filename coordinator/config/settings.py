@@ -11,6 +11,7 @@ from pydantic import Field, PrivateAttr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from coordinator.config import CONFIG_VARIABLE
+from coordinator.config.airflow import AirflowSettings
 from coordinator.config.compat import CompatSettings
 from coordinator.config.environments import EnvironmentName
 from coordinator.config.etcd import EtcdSettings
@@ -47,6 +48,11 @@ class Settings(BaseSettings):
     compat: CompatSettings = Field(default_factory=CompatSettings)
 
     _file: str | None = PrivateAttr(default=None)
+
+    @property
+    def airflows(self) -> dict[str, AirflowSettings]:
+        """The environments that are Airflow deployments."""
+        return {name: one for name, one in self.environments.items() if isinstance(one, AirflowSettings)}
 
     @property
     def file(self) -> str | None:

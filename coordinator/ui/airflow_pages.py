@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from coordinator.config.airflow import AirflowSettings
-from coordinator.config.environments import EnvironmentSettings
 
 Templates = dict[str, str]
 
 
-def airflow_pages(environments: Mapping[str, EnvironmentSettings]) -> dict[str, Templates]:
+def airflow_pages(environments: Mapping[str, AirflowSettings]) -> dict[str, Templates]:
     """For each environment whose pages are known: ``dag`` and ``run``, with ``{DAG_ID}`` and ``{RUN_ID}``."""
-    return {
-        name: _pages_of(one)
-        for name, one in environments.items()
-        if isinstance(one, AirflowSettings) and one.pages is not None
-    }
+    return {name: _pages_of(one) for name, one in environments.items() if one.pages is not None}
 
 
 def _pages_of(environment: AirflowSettings) -> Templates:

@@ -175,7 +175,7 @@ def test_the_configuration_is_read_and_its_files_are_keys_of_the_secrets(setting
     mounts = {Path(mount["mountPath"]): secrets.get(mount["name"]) for mount in _container(workload)["volumeMounts"]}
     etcd = settings.etcd
     files = [etcd.ca_cert, etcd.cert, etcd.key, etcd.password_file]
-    files += [environment.password_file for environment in settings.environments.values()]
+    files += [environment.password_file for environment in settings.airflows.values()]
     assert None not in files, "every credential is a file"
     for file in files:
         assert file is not None
@@ -206,7 +206,7 @@ def test_the_network_policy_lets_a_watcher_reach_what_it_is_told_to(settings: Se
     egress = BY_NAME["NetworkPolicy", "coordinator-watcher"]["spec"]["egress"]
     open_ports = {port["port"] for rule in egress for port in rule["ports"] if port["protocol"] == "TCP"}
     needed = {int(endpoint.rpartition(":")[2]) for endpoint in settings.etcd.endpoints}
-    assert all(environment.url.startswith("https://") for environment in settings.environments.values())
+    assert all(environment.url.startswith("https://") for environment in settings.airflows.values())
     assert needed | {443, 53} == open_ports
 
 

@@ -60,7 +60,7 @@ def test_the_designs_example_is_read(file: Path) -> None:
         """
     )
     settings = load_settings(file)
-    assert settings.environments["default"].url == "http://127.0.0.1:8080"
+    assert settings.airflows["default"].url == "http://127.0.0.1:8080"
     assert settings.http.listen == "127.0.0.1:8600"
 
 
@@ -101,7 +101,7 @@ def test_an_environment_can_be_given_and_changed_by_variables(file: Path, monkey
     file.write_text('[environments.default]\nurl = "http://file"\nusername = "ann"\n')
     monkeypatch.setenv("COORDINATOR_ENVIRONMENTS__default__URL", "http://variable")
     monkeypatch.setenv("COORDINATOR_ENVIRONMENTS__team_b__URL", "http://team-b")
-    environments = load_settings(file).environments
+    environments = load_settings(file).airflows
     assert (environments["default"].url, environments["default"].username) == ("http://variable", "ann")
     assert environments["team_b"].url == "http://team-b"
 

@@ -308,7 +308,7 @@ class RealWorld(EtcdWorld):
         store = connect(self.settings.etcd)
         self._stack.callback(store.close)
         runners = {}
-        for name, environment in self.settings.environments.items():
+        for name, environment in self.settings.airflows.items():
             runners[name] = AirflowRunner(name, environment)
             self._stack.callback(runners[name].close)
         self.watcher = WatcherUnderTest(

@@ -24,6 +24,8 @@ def pass_by(step):
         os.unlink(taken)
     except OSError:
         return
+    if number == 0:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     os.kill(os.getpid(), number)
 
 def wrap(name, step_of):
@@ -63,6 +65,10 @@ class Dying:
     def at(self, step: str, number: signal.Signals = signal.SIGKILL) -> None:
         """Whoever comes to this step next gets this signal there."""
         (self._steps / step).write_text(str(number.value))
+
+    def fails_at(self, step: str) -> None:
+        """Whoever comes to this step next finds that the disk is full."""
+        (self._steps / step).write_text("0")
 
     def is_past(self) -> bool:
         """Whether somebody has come there."""

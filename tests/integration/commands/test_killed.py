@@ -156,6 +156,34 @@ def test_a_command_outlives_its_supervisor_and_nothing_is_started_beside_it(
     assert commands.executions() == [f"{run.run_id} 1"]
 
 
+def test_an_exit_status_that_a_full_disk_does_not_take_is_kept_once_there_is_room(
+    runner: CommandRunner, commands: Commands, dying: Dying
+) -> None:
+    dying.fails_at("link exit.json")
+    run = happened(runner.start(create("quick", date=some_date())))
+    until(dying.is_past, "the disk is full")
+    now = seen(runner, run)
+    assert now is not None
+    assert now.state is State.RUNNING
+    wait_for(runner, run, State.SUCCESS)
+    assert commands.executions() == [f"{run.run_id} 1"]
+
+
+@pytest.mark.parametrize("step", ["link supervisor.json", "link process.json"])
+def test_a_full_disk_lets_an_attempt_begin_later_or_fail_and_never_twice(
+    runner: CommandRunner, commands: Commands, dying: Dying, step: str
+) -> None:
+    dying.fails_at(step)
+    run = started(runner, create("quick", date=some_date()))
+    until(lambda: _has_ended(runner, run), "the attempt has ended")
+    assert dying.is_past()
+    ended = seen(runner, run)
+    assert ended is not None
+    begun = step == "link supervisor.json"
+    assert ended.state is (State.SUCCESS if begun else State.FAILED)
+    assert commands.executions() == [f"{run.run_id} 1"] * begun
+
+
 def test_a_supervisor_that_stands_still_while_others_come_loses_nothing(
     runner: CommandRunner, commands: Commands
 ) -> None:
