@@ -207,11 +207,7 @@ def evaluate_environment(
     subject = f"environment {name}"
     what = "DAGs" if kind in AIRFLOW else "pipelines"
     if report.problem is not None:
-        remedy = _REMEDIES_OF_KINDS.get((kind, report.fault), _REMEDIES[report.fault])
-        if kind == "airflow" and (report.version or "").startswith("2."):
-            remedy = _REMEDIES[EnvironmentFault.ANSWER]
-        remedy = report.remedy or remedy.format(section=f"[environments.{name}]")
-        yield Finding(Grade.PROBLEM, subject, report.problem, remedy)
+        yield Finding(Grade.PROBLEM, subject, report.problem, _remedy(name, report, kind))
     if report.missing_dags:
         found = f"{what} that do not exist there: {some_of(report.missing_dags, _NAMED)}"
         remedy = f"deploy them, or correct their names {_WHERE}"
@@ -220,7 +216,9 @@ def evaluate_environment(
         yield Finding(Grade.PROBLEM, subject, found, remedy)
     if report.paused_dags:
         found = f"{what} that are paused: {some_of(report.paused_dags, _NAMED)}"
-        remedy = "unpause them (airflow dags unpause DAG): a paused DAG takes a run and never starts it"
+        remedy = "unpause them: what is paused takes a run and never starts it"
+        if kind in AIRFLOW:
+            remedy = "unpause them (airflow dags unpause DAG): a paused DAG takes a run and never starts it"
         yield Finding(Grade.PROBLEM, subject, found, remedy)
     for dag_id, why in sorted(report.unusable_dags.items()):
         yield Finding(Grade.PROBLEM, subject, f"{dag_id} cannot run: {why}", f"correct it in [environments.{name}]")
@@ -233,6 +231,17 @@ def evaluate_environment(
     ):
         version = f"version {report.version}" if report.version is not None else f"kind {kind}"
         yield Finding(Grade.OK, subject, f"{version}, {dags} {what} there and not paused")
+
+
+def _remedy(name: str, report: EnvironmentReport, kind: str) -> str:
+    """What to do about the problem of an environment."""
+    section = f"[environments.{name}]"
+    if report.remedy is not None or kind not in AIRFLOW:
+        return report.remedy or f"see to it, or correct {section}"
+    remedy = _REMEDIES_OF_KINDS.get((kind, report.fault), _REMEDIES[report.fault])
+    if kind == "airflow" and (report.version or "").startswith("2."):
+        remedy = _REMEDIES[EnvironmentFault.ANSWER]
+    return remedy.format(section=section)
 
 
 def _examine_etcd(settings: Settings, document: Document, waited_for: set[PipelineRef]) -> Iterator[Finding]:

@@ -7,13 +7,14 @@ has started it, or whether that one still lives.
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from coordinator.boottime import boottime
 from coordinator.model import bounds
@@ -54,6 +55,13 @@ _CANNOT = 400
 _DAMAGED = 500
 
 
+class _Problem(NamedTuple):
+    """Why nothing works in an environment. :ivar remedy: for ``doctor``."""
+
+    found: str
+    remedy: str
+
+
 class CommandRunner(Runner):
     """The commands that the settings name (see ``port.Runner``). Used from several threads at once.
 
@@ -79,7 +87,7 @@ class CommandRunner(Runner):
         if refused is not None:
             return refused
         if (problem := self._problem()) is not None:
-            raise NotSent(problem)
+            raise NotSent(problem.found)
 
         def may_exist_now() -> None:
             if permit is not None:
@@ -105,14 +113,14 @@ class CommandRunner(Runner):
         if (refused := self._refusal(request)) is not None:
             return refused
         if (problem := self._problem()) is not None:
-            raise EnvironmentUnavailable(problem)
+            raise EnvironmentUnavailable(problem.found)
         with self._reading(request):
             return self._outcome(request, deadline)
 
     def look(self, asked: Sequence[RunOrTask], *, timeout: float) -> Looked:
         del timeout  # these are a few small files of this host
         if (problem := self._problem()) is not None:
-            return Looked(unanswered=frozenset(asked), error=EnvironmentUnavailable(problem))
+            return Looked(unanswered=frozenset(asked), error=EnvironmentUnavailable(problem.found))
         seen: dict[RunOrTask, ObservedRun | ObservedTask | None] = {}
         refused: dict[RunOrTask, RequestRefused] = {}
         for one in asked:
@@ -135,7 +143,7 @@ class CommandRunner(Runner):
             ),
         )
         if (problem := self._problem()) is not None:
-            return replace(report, problem=problem, fault=EnvironmentFault.SETTINGS)
+            return replace(report, problem=problem.found, fault=EnvironmentFault.SETTINGS, remedy=problem.remedy)
         unusable = {name: problem for name, one in commands.items() if (problem := one.problem()) is not None}
         return replace(report, unusable_dags=unusable)
 
@@ -199,27 +207,30 @@ class CommandRunner(Runner):
             return Refused(_CANNOT, "the partition contains a NUL character, which no variable can hold")
         return None
 
-    def _problem(self) -> str | None:
+    def _problem(self) -> _Problem | None:
         """Why nothing works here; ``None``: nothing is known to be in the way."""
-        where = f"environments.{self._name}"
+        where, directory = f"environments.{self._name}", self._settings.directory
         if (host := socket.gethostname()) != self._settings.host:
-            return f"{where}.host: its commands run on {self._settings.host}, and this is {host}"
+            found = f"{where}.host: its commands run on {self._settings.host}, and this is {host}"
+            return _Problem(found, f"run this on {self._settings.host}, where the watcher must lead for them, too")
         if ProcessId.of_this_process() is None:
-            return f"{where}: this system does not say when a process began; expected /proc as Linux has it"
-        directory = self._settings.directory
+            found = f"{where}: this system does not say when a process began; expected /proc as Linux has it"
+            return _Problem(found, "run the watcher on a Linux with /proc")
+        make = f"install -d -m 700 {shlex.quote(str(directory))}, as the user who runs the watcher"
         try:
-            found = directory.stat()
+            found_there = directory.stat()
         except OSError as error:
-            return f"{where}.directory: {directory} cannot be used: {error.strerror}"
-        if not stat.S_ISDIR(found.st_mode):
-            return f"{where}.directory: {directory} is no directory"
-        if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            return (
+            return _Problem(f"{where}.directory: {directory} cannot be used: {error.strerror}", f"mount it, or {make}")
+        if not stat.S_ISDIR(found_there.st_mode):
+            return _Problem(f"{where}.directory: {directory} is no directory", make)
+        if found_there.st_uid != os.geteuid() or found_there.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            found = (
                 f"{where}.directory: others may write to {directory}, and so decide what has run; expected one that "
                 "belongs to whoever runs the watcher, and that nobody else may write to (mode 0700)"
             )
+            return _Problem(found, f"chown and chmod it, or {make}; doctor asks as its own user")
         if not os.access(directory, os.W_OK | os.X_OK):
-            return f"{where}.directory: {directory} is not writable"
+            return _Problem(f"{where}.directory: {directory} is not writable", make)
         return None
 
     @contextmanager

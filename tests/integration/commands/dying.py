@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 _CUSTOM = """
+import errno
 import os
 
 def pass_by(step):
