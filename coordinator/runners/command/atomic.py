@@ -41,17 +41,16 @@ def write_new(file: Path, document: dict[str, Any]) -> None:
     sync_directory(file.parent)
 
 
-def read_json(file: Path) -> dict[str, Any] | None:
-    """The JSON object in a file; ``None``: there is no such file.
+def read_whole(file: Path) -> bytes | None:
+    """What is in a file; ``None``: there is no such file.
 
-    :raises ValueError: it is no JSON object. :raises OSError: it cannot be read.
+    :raises ValueError: it is larger than anything that is written there. :raises OSError: it cannot be read.
     """
     try:
         with file.open("rb") as opened:
             content = opened.read(LARGEST + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    document = json.loads(content) if len(content) <= LARGEST else None
-    if not isinstance(document, dict):
-        raise ValueError(f"{file} is not what the coordinator wrote there; expected a JSON object")
-    return document
+    if len(content) > LARGEST:
+        raise ValueError(f"{file} has more than {LARGEST} bytes; expected what the coordinator wrote there")
+    return content

@@ -14,11 +14,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
+import msgspec
+
 from coordinator.model.runstate import State
-from coordinator.runners.command.atomic import read_json, sync_directory, write_new
+from coordinator.model.stored import WrittenTime
+from coordinator.runners.command.atomic import read_whole, sync_directory, write_new
 from coordinator.runners.command.processes import is_alive
 from coordinator.runners.command.supervisor import EXIT, LOG, PROCESS, SUPERVISOR
 
@@ -26,6 +29,51 @@ REQUEST = "request.json"
 
 _LONGEST_NAME = 255
 """Bytes of a file's name, on every usual file system."""
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What an attempt is asked to do, as the file says it."""
+
+    pipeline: str
+    run_id: str
+    partition: str
+    logical_date: WrittenTime | None
+    queued_at: WrittenTime
+    conf: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        found: dict[str, Any] = msgspec.to_builtins(self)
+        return found
+
+
+class _Noted(msgspec.Struct, frozen=True):
+    """A process that has noted itself. :ivar claimed_at: when a supervisor took the attempt."""
+
+    process: dict[str, Any]
+    claimed_at: WrittenTime | None = None
+
+
+class _Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """How a command ended. :ivar reason: why somebody else ended it, or it never began."""
+
+    ended_at: WrittenTime
+    code: int | None
+    signal: int | None = None
+    reason: str | None = None
+
+
+_Read = TypeVar("_Read", Request, _Noted, _Ended)
+
+
+def _read(file: Path, kind: type[_Read]) -> _Read | None:
+    """:raises ValueError: it is damaged. :raises OSError: it cannot be read."""
+    content = read_whole(file)
+    if content is None:
+        return None
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"{file}: {error}; expected what the coordinator wrote there") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +84,7 @@ class Attempt:
     run_id: str
     number: int
     directory: Path
-    request: Mapping[str, Any]
+    request: Request
 
     @property
     def file(self) -> Path:
@@ -49,7 +97,7 @@ class Attempt:
 
     @property
     def queued_at(self) -> datetime:
-        return datetime.fromisoformat(self.request["queued_at"])
+        return self.request.queued_at
 
     @property
     def is_claimed(self) -> bool:
@@ -72,33 +120,32 @@ def standing_of(attempt: Attempt) -> Standing:
 
     :raises ValueError: a file is damaged. :raises OSError: one cannot be read.
     """
-    claim = read_json(attempt.directory / SUPERVISOR)
+    claim = _read(attempt.directory / SUPERVISOR, _Noted)
     if claim is None:
         return Standing(State.QUEUED)
-    began = datetime.fromisoformat(claim["claimed_at"])
+    began = claim.claimed_at
     if (ended := _ended(attempt, began)) is not None:
         return ended
     # In this order: a command that has not noted itself looks for its supervisor before it begins.
-    if is_alive(claim["process"]):
+    if is_alive(claim.process):
         return Standing(State.RUNNING, began)
-    command = read_json(attempt.directory / PROCESS)
-    if command is not None and is_alive(command["process"]):
+    command = _read(attempt.directory / PROCESS, _Noted)
+    if command is not None and is_alive(command.process):
         return Standing(State.RUNNING, began)
     if (ended := _ended(attempt, began)) is not None:  # it has ended between these questions
         return ended
     return Standing(State.FAILED, began, note="its supervisor has ended, and so its exit status is not known")
 
 
-def _ended(attempt: Attempt, began: datetime) -> Standing | None:
-    ended = read_json(attempt.directory / EXIT)
+def _ended(attempt: Attempt, began: datetime | None) -> Standing | None:
+    ended = _read(attempt.directory / EXIT, _Ended)
     if ended is None:
         return None
-    at = datetime.fromisoformat(ended["ended_at"])
-    reason, code, number = ended["reason"], ended["code"], ended.get("signal")
-    if code == 0 and reason is None:
-        return Standing(State.SUCCESS, began, at)
-    how = f"it was ended by signal {number}" if code is None else f"it ended with {code}"
-    return Standing(State.FAILED, began, at, note=f"{reason}: {how}" if reason is not None else how)
+    if ended.code == 0 and ended.reason is None:
+        return Standing(State.SUCCESS, began, ended.ended_at)
+    how = f"it was ended by signal {ended.signal}" if ended.code is None else f"it ended with {ended.code}"
+    note = f"{ended.reason}: {how}" if ended.reason is not None else how
+    return Standing(State.FAILED, began, ended.ended_at, note=note)
 
 
 class RunFiles:
@@ -129,7 +176,7 @@ class RunFiles:
         numbers = self._numbers(newest.dag_id, newest.run_id)
         return newest if newest.number == min(numbers) else self._attempt(newest.dag_id, newest.run_id, min(numbers))
 
-    def create(self, dag_id: str, run_id: str, request: Mapping[str, Any], permit: Callable[[], None]) -> bool:
+    def create(self, dag_id: str, run_id: str, request: Request, permit: Callable[[], None]) -> bool:
         """Create a run. Returns whether this did it; otherwise there is one already.
 
         :param permit: called at the last moment before it exists; what it raises is handed on.
@@ -140,18 +187,18 @@ class RunFiles:
         _make(run.parent)
         return self._publish({"1": request}, run, permit)
 
-    def add_attempt(self, newest: Attempt, request: Mapping[str, Any], permit: Callable[[], None]) -> bool:
+    def add_attempt(self, newest: Attempt, request: Request, permit: Callable[[], None]) -> bool:
         """Add an attempt to a run; otherwise as :meth:`create`."""
         run = newest.directory.parent
         return self._publish({"": request}, run / str(newest.number + 1), permit)
 
-    def _publish(self, requests: Mapping[str, Mapping[str, Any]], place: Path, permit: Callable[[], None]) -> bool:
+    def _publish(self, requests: Mapping[str, Request], place: Path, permit: Callable[[], None]) -> bool:
         """:param requests: by the directory below ``place`` in which each is to be."""
         prepared = self._new / uuid.uuid4().hex
         try:
             for below, request in requests.items():
                 _make(prepared / below)
-                write_new(prepared / below / REQUEST, dict(request))
+                write_new(prepared / below / REQUEST, request.to_json())
             sync_directory(prepared)
             permit()
             os.rename(prepared, place)  # it fails where there is a directory that is not empty
@@ -168,11 +215,11 @@ class RunFiles:
         run = self._directory(dag_id, run_id)
         assert run is not None
         directory = run / str(number)
-        request = read_json(directory / REQUEST)
+        request = _read(directory / REQUEST, Request)
         if request is None:
             raise ValueError(f"{directory / REQUEST} is missing; expected what the coordinator wrote there")
-        if (request["pipeline"], request["run_id"]) != (dag_id, run_id):
-            raise ValueError(f"{directory / REQUEST} is about another run: {request['pipeline']} {request['run_id']}")
+        if (request.pipeline, request.run_id) != (dag_id, run_id):
+            raise ValueError(f"{directory / REQUEST} is about another run: {request.pipeline} {request.run_id}")
         return Attempt(dag_id, run_id, number, directory, request)
 
     def _numbers(self, dag_id: str, run_id: str) -> list[int]:

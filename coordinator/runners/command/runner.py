@@ -14,14 +14,15 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
+
+import msgspec
 
 from coordinator.boottime import boottime
 from coordinator.model import bounds
-from coordinator.model.partitions.instants import format_instant
 from coordinator.model.printable import printable
 from coordinator.model.trigger import Action
-from coordinator.runners.command.run_files import Attempt, RunFiles, standing_of
+from coordinator.runners.command.run_files import Attempt, Request, RunFiles, standing_of
 from coordinator.runners.command.settings import CommandSettings
 from coordinator.runners.command.spawning import spawn
 from coordinator.runners.partitions import refusal_of_partitions
@@ -99,22 +100,24 @@ class CommandRunner(Runner):
             newest = self._files.newest(request.dag_id, request.run_id)
             if request.action is Action.CREATE:
                 if newest is None:
-                    document = _document(request, datetime.now(UTC))
-                    self._files.create(request.dag_id, request.run_id, document, may_exist_now)
+                    kept = _kept(request, datetime.now(UTC))
+                    self._files.create(request.dag_id, request.run_id, kept, may_exist_now)
             elif newest is not None and newest.queued_at == request.before:
                 if not standing_of(newest).state.is_terminal:
                     return NotHappened(f"{_named(request)} has not ended")
                 now = max(datetime.now(UTC), newest.queued_at + timedelta(microseconds=1))
-                self._files.add_attempt(newest, _document(request, now), may_exist_now)
+                self._files.add_attempt(newest, _kept(request, now), may_exist_now)
             return self._outcome(request, deadline)
 
     def ask(self, request: StartRequest) -> Outcome:
         deadline = boottime() + self._settings.request_timeout
-        if (refused := self._refusal(request)) is not None:
-            return refused
         if (problem := self._problem()) is not None:
             raise EnvironmentUnavailable(problem.found)
         with self._reading(request):
+            newest = self._files.newest(request.dag_id, request.run_id)
+            refused = self._refusal(request)
+            if refused is not None and (newest is None or not newest.is_claimed):
+                return refused  # it has not begun, and is not to; what has begun is told, though it may be taken out
             return self._outcome(request, deadline)
 
     def look(self, asked: Sequence[RunOrTask], *, timeout: float) -> Looked:
@@ -127,7 +130,7 @@ class CommandRunner(Runner):
             ref = one.run if isinstance(one, TaskRef) else one
             try:
                 run = self._run(ref)
-            except (OSError, ValueError, KeyError, TypeError) as unreadable:
+            except (OSError, ValueError) as unreadable:
                 refused[one] = self._damaged(ref, unreadable)
             else:
                 seen[one] = ObservedTask(run, ()) if run is not None and isinstance(one, TaskRef) else run
@@ -144,7 +147,7 @@ class CommandRunner(Runner):
         )
         if (problem := self._problem()) is not None:
             return replace(report, problem=problem.found, fault=EnvironmentFault.SETTINGS, remedy=problem.remedy)
-        unusable = {name: problem for name, one in commands.items() if (problem := one.problem()) is not None}
+        unusable = {name: why for name, one in commands.items() if (why := one.problem()) is not None}
         return replace(report, unusable_dags=unusable)
 
     def close(self) -> None:
@@ -172,10 +175,9 @@ class CommandRunner(Runner):
         return None if newest is None else self._observed(newest)
 
     def _observed(self, newest: Attempt) -> ObservedRun:
-        """:raises OSError: a file cannot be read. :raises ValueError: one is damaged (also KeyError, TypeError)."""
+        """:raises OSError: a file cannot be read. :raises ValueError: one is damaged."""
         standing = standing_of(newest)
         created = self._files.first(newest).request
-        date = created["logical_date"]
         note = None
         if standing.note is not None:
             note = printable(f"{standing.note}; its log: {newest.log} on {self._settings.host}", limit=bounds.DETAIL)
@@ -184,10 +186,10 @@ class CommandRunner(Runner):
             newest.run_id,
             standing.state,
             newest.queued_at,
-            logical_date=datetime.fromisoformat(date) if date is not None else None,
+            logical_date=created.logical_date,
             start_date=standing.start_date,
             end_date=standing.end_date,
-            conf=created["conf"],
+            conf=created.conf,
             note=note,
         )
 
@@ -205,6 +207,8 @@ class CommandRunner(Runner):
             return Refused(_CANNOT, f"no file can have the name of {_named(request)}")
         if "\0" in request.partition:
             return Refused(_CANNOT, "the partition contains a NUL character, which no variable can hold")
+        if not _is_text(request):
+            return Refused(_CANNOT, "the partition or the conf contains half a surrogate pair, which no file can hold")
         return None
 
     def _problem(self) -> _Problem | None:
@@ -240,7 +244,7 @@ class CommandRunner(Runner):
             yield
         except OSError as error:
             raise EnvironmentUnavailable(f"{self!r}: {error}") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except ValueError as error:
             raise self._damaged(RunRef(request.dag_id, request.run_id), error) from error
 
     def _damaged(self, ref: RunRef, error: Exception) -> RequestRefused:
@@ -248,16 +252,25 @@ class CommandRunner(Runner):
         return RequestRefused(f"{self!r}: the files of a run cannot be read: {what}", status=_DAMAGED)
 
 
-def _document(request: StartRequest, queued_at: datetime) -> dict[str, Any]:
+def _kept(request: StartRequest, queued_at: datetime) -> Request:
     """What is kept of a request, and read by the command."""
-    return {
-        "pipeline": request.dag_id,
-        "run_id": request.run_id,
-        "partition": request.partition,
-        "logical_date": format_instant(request.logical_date) if request.logical_date is not None else None,
-        "queued_at": queued_at.isoformat(),
-        "conf": dict(request.conf),
-    }
+    return Request(
+        pipeline=request.dag_id,
+        run_id=request.run_id,
+        partition=request.partition,
+        logical_date=request.logical_date,
+        queued_at=queued_at,
+        conf=dict(request.conf),
+    )
+
+
+def _is_text(request: StartRequest) -> bool:
+    """Whether all of it can be written as UTF-8. JSON can hold halves of surrogate pairs, which cannot."""
+    try:
+        msgspec.json.encode((request.run_id, request.partition, request.conf))
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _named(request: StartRequest) -> str:

@@ -57,13 +57,13 @@ def variables(
     attempt: Attempt, command: Command, *, environment: str, environ: Mapping[str, str] = os.environ
 ) -> dict[str, str]:
     """The variables of a command: some of the watcher's, its own, and those that say what it is to do."""
-    ours = attempt.request.get("conf", {}).get("coordinator", {})
+    ours = attempt.request.conf.get("coordinator", {})
     said: tuple[Any, ...] = (
         environment,
         attempt.dag_id,
         attempt.run_id,
         attempt.number,
-        attempt.request["partition"],
+        attempt.request.partition,
         ours.get("wave", ""),
         attempt.file,
     )

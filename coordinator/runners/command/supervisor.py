@@ -22,7 +22,6 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import Any, NoReturn
 
 from coordinator.runners.command.atomic import write_new
@@ -43,7 +42,9 @@ GRACE = 10.0
 NOT_RUN = 127
 """The exit status of a command that cannot be run, as shells have it."""
 
-_SIGNALS = {signal.SIGTERM, signal.SIGALRM}
+_SIGNALS = {signal.SIGCHLD, signal.SIGTERM}
+_LOOKS_EVERY = 3600.0
+"""Seconds between two looks at a command of which no signal tells."""
 
 
 def main() -> int:
@@ -95,58 +96,53 @@ def _supervise(attempt: Path, what: dict[str, Any], telling: int) -> int:
 def _run(attempt: Path, what: dict[str, Any]) -> dict[str, Any]:
     """Run the command, and wait for its end. Returns what is to be kept of it."""
     supervisor = os.getpid()
-    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # they wait for _wait
     command = os.fork()
     if command == 0:
         _become(attempt, what, supervisor)
-    stop = _Stop(command)
-    for number in _SIGNALS:
-        signal.signal(number, stop)
-    if what["timeout"] is not None:
-        signal.setitimer(signal.ITIMER_REAL, what["timeout"])
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-    os.waitid(os.P_PID, command, os.WEXITED | os.WNOWAIT)
-    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    if stop.reason is not None:
-        stop.signal_group(signal.SIGKILL)  # what it has left behind; its number is not reused before the next line
+    reason = _wait(command, what["timeout"])
     status = os.waitstatus_to_exitcode(os.waitpid(command, 0)[1])
-    return {"code": status if status >= 0 else None, "signal": -status if status < 0 else None, "reason": stop.reason}
+    return {"code": status if status >= 0 else None, "signal": -status if status < 0 else None, "reason": reason}
 
 
-class _Stop:
-    """Ends the command and its process group: with SIGTERM at first, then with SIGKILL.
+def _wait(command: int, timeout: float | None) -> str | None:
+    """Wait for the end of the command, and end it where it is to end: by SIGTERM at first, then by SIGKILL.
 
-    :param command: its process number, and that of its group.
-    :ivar reason: why it is to end; ``None``: it is not.
+    :param command: its process number, and that of its group. It is not reused before somebody reads its exit status.
+    :param timeout: seconds that it may take; ``None``: any time.
+    :returns: why it was ended; ``None``: it was not.
     """
+    reason: str | None = None
+    ends_at = None if timeout is None else time.monotonic() + timeout
+    while os.waitid(os.P_PID, command, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+        left = _LOOKS_EVERY if ends_at is None else max(0.0, ends_at - time.monotonic())
+        heard = signal.sigtimedwait(_SIGNALS, min(left, _LOOKS_EVERY))
+        is_late = ends_at is not None and time.monotonic() >= ends_at
+        is_stopped = heard is not None and heard.si_signo == signal.SIGTERM
+        if not (is_late or is_stopped):
+            continue
+        _signal_group(command, signal.SIGTERM if reason is None else signal.SIGKILL)
+        reason = reason or ("somebody stopped it" if is_stopped else "it took longer than its timeout")
+        ends_at = time.monotonic() + GRACE
+    if reason is not None:
+        _signal_group(command, signal.SIGKILL)  # what it has left behind
+    return reason
 
-    def __init__(self, command: int) -> None:
-        self._command = command
-        self.reason: str | None = None
 
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        del frame
-        if self.reason is not None:
-            self.signal_group(signal.SIGKILL)
+def _signal_group(command: int, number: signal.Signals) -> None:
+    for send in (os.killpg, os.kill):  # it may not have made its group yet
+        try:
+            send(command, number)
             return
-        self.reason = "it took longer than its timeout" if number == signal.SIGALRM else "somebody stopped it"
-        self.signal_group(signal.SIGTERM)
-        signal.setitimer(signal.ITIMER_REAL, GRACE)
-
-    def signal_group(self, number: signal.Signals) -> None:
-        for send in (os.killpg, os.kill):  # it may not have made its group yet
-            try:
-                send(self._command, number)
-                return
-            except OSError:
-                continue
+        except OSError:
+            continue
 
 
 def _become(attempt: Path, what: dict[str, Any], supervisor: int) -> NoReturn:
     """Turn into the program of the command, in a process group of its own."""
     try:
         os.setsid()
-        for number in (*_SIGNALS, signal.SIGPIPE, signal.SIGXFSZ):
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and a program would go on to do so
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         this = ProcessId.of_this_process()

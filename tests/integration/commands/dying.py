@@ -49,6 +49,7 @@ wrap('setsid', lambda: 'setsid')
 wrap('link', lambda source, target: 'link ' + os.path.basename(target))
 wrap('execvpe', lambda *_: 'exec')
 wrap('waitid', lambda *_: 'waitid')
+wrap('waitpid', lambda *_: 'waitpid')
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from coordinator.runners.command.atomic import read_json
+from coordinator.runners.command.atomic import read_whole
 from coordinator.runners.command.processes import is_alive
 from coordinator.runners.command.settings import CommandSettings
 
@@ -65,9 +66,9 @@ class Commands:
     def processes(self, name: str) -> Iterator[int]:
         """The numbers of the supervisors (``supervisor.json``) or commands (``process.json``) that are alive."""
         for attempt in self.attempts():
-            noted = read_json(attempt / name)
-            if noted is not None and is_alive(noted["process"]):
-                yield int(noted["process"]["pid"])
+            noted = read_whole(attempt / name)
+            if noted is not None and is_alive(process := json.loads(noted)["process"]):
+                yield int(process["pid"])
 
     def end(self) -> None:
         """End everything that was started here."""

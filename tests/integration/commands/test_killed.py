@@ -76,8 +76,8 @@ def test_a_supervisor_that_dies_before_it_has_the_attempt_is_replaced(
 
 
 BEFORE_THE_PROGRAM = ["link supervisor.json done", "fork 2", "fork 2 done in the child", "link process.json", "exec"]
-WHILE_IT_RUNS = ["waitid", "fork 2 done"]
-AFTER_ITS_END = ["waitid done", "link exit.json"]
+WHILE_IT_RUNS = ["fork 2 done", "waitid", "waitid done"]
+AFTER_ITS_END = ["waitpid", "waitpid done", "link exit.json"]
 
 
 @pytest.mark.parametrize("step", [*BEFORE_THE_PROGRAM, *WHILE_IT_RUNS, *AFTER_ITS_END, "link exit.json done"])

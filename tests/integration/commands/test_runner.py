@@ -17,7 +17,7 @@ from coordinator.model.runstate import State
 from coordinator.model.trigger import Action
 from coordinator.runners.command.atomic import write_new
 from coordinator.runners.command.processes import as_json, is_alive
-from coordinator.runners.command.run_files import RunFiles
+from coordinator.runners.command.run_files import Request, RunFiles
 from coordinator.runners.command.runner import CommandRunner
 from coordinator.runners.port import (
     AssetDelivery,
@@ -150,18 +150,12 @@ def test_a_command_that_cannot_be_run_fails_and_its_log_says_why(commands: Comma
 def a_run(commands: Commands, noted: dict[str, Any] | None) -> RunRef:
     """A run whose supervisor has noted itself so, and nothing since."""
     files = RunFiles(commands.directory, "jobs")
-    request: dict[str, Any] = {
-        "pipeline": "quick",
-        "run_id": "r",
-        "partition": "p",
-        "logical_date": None,
-        "queued_at": datetime(2026, 11, 20, tzinfo=UTC).isoformat(),
-        "conf": {},
-    }
+    queued_at = datetime(2026, 11, 20, tzinfo=UTC)
+    request = Request(pipeline="quick", run_id="r", partition="p", logical_date=None, queued_at=queued_at, conf={})
     assert files.create("quick", "r", request, lambda: None)
     if noted is not None:
         (attempt,) = commands.attempts()
-        write_new(attempt / "supervisor.json", {"process": noted, "claimed_at": request["queued_at"]})
+        write_new(attempt / "supervisor.json", {"process": noted, "claimed_at": queued_at.isoformat()})
     return RunRef("quick", "r")
 
 
@@ -271,6 +265,8 @@ def test_what_a_command_cannot_do_is_refused(commands: Commands, runner: Command
         replace(request, tasks=("load",)),
         replace(request, partition="a\0b"),
         replace(request, run_id="r" * 256),
+        replace(request, partition="\ud800"),
+        replace(request, conf={"own": "\udfff"}),
     ):
         for outcome in (runner.start(cannot), runner.ask(cannot)):
             assert isinstance(outcome, Refused), cannot
@@ -304,7 +300,15 @@ def test_tasks_of_commands_are_known_not_to_exist(runner: CommandRunner) -> None
     wait_for(runner, run, State.SUCCESS)
 
 
-@pytest.mark.parametrize("damage", ["", "[]", '{"pipeline": "quick"}', "{", '{"pipeline": "other", "run_id": "r"}'])
+NAIVE = json.dumps(
+    {"pipeline": "quick", "run_id": "r", "partition": "p", "logical_date": None, "queued_at": "2026-11-20T00:00:00"}
+    | {"conf": {}}
+)
+
+
+@pytest.mark.parametrize(
+    "damage", [NAIVE, "", "[]", '{"pipeline": "quick"}', "{", '{"pipeline": "other", "run_id": "r"}']
+)
 def test_a_damaged_run_is_refused_and_hides_no_other(commands: Commands, runner: CommandRunner, damage: str) -> None:
     ref = a_run(commands, None)
     (attempt,) = commands.attempts()
@@ -318,6 +322,17 @@ def test_a_damaged_run_is_refused_and_hides_no_other(commands: Commands, runner:
         with pytest.raises(RequestRefused, match="cannot be read"):
             question(create("quick", run_id="r"))
     wait_for(runner, good, State.SUCCESS)
+
+
+def test_a_run_that_has_begun_is_told_though_its_command_was_taken_out(
+    commands: Commands, runner: CommandRunner
+) -> None:
+    request = create("quick")
+    run = wait_for(runner, happened(runner.start(request)), State.SUCCESS)
+    without = making(commands, "other", argv=["true"])
+    assert is_same_attempt(happened(without.ask(request)), run)
+    assert isinstance(without.start(clear(run)), Refused)
+    assert isinstance(without.ask(create("quick")), Refused)
 
 
 # -- the directory, and the host -------------------------------------------------------------------------------------
