@@ -77,7 +77,7 @@ class Command(Section):
 
     def problem(self) -> str | None:
         """Why it cannot run on this host; ``None``: nothing is known to be in the way."""
-        if shutil.which(self.argv[0]) is None:
+        if shutil.which(self.argv[0], path=self.env.get("PATH")) is None:
             return f"{self.argv[0]} is not there, or is not executable"
         if not self.working_directory.is_dir():
             return f"its working_directory {self.working_directory} is not there"
