@@ -101,6 +101,16 @@ class RunState(msgspec.Struct, frozen=True, gc=False):
         return self.ended_at or self.observed_at
 
     @property
+    def completed_revision(self) -> int | None:
+        """The etcd revision at which it completed; ``None``: that of its key."""
+        return None
+
+    @property
+    def told_revision(self) -> int | None:
+        """The etcd revision at which somebody told that it has completed; ``None``: that of its key."""
+        return None
+
+    @property
     def since(self) -> datetime | None:
         """Since when it is in this state, as far as is known."""
         return self.completed_at if self.state.is_terminal else self.observed_at or self.attempt.queued_at
@@ -110,8 +120,13 @@ SEEN_AT_ONCE = timedelta(minutes=1)
 """A run that was seen to have ended this soon ended when it was seen: most keep one time, and not two."""
 
 
-def _end_of(end_date: datetime | None, observed_at: datetime | None, *, marked: bool | None) -> datetime | None:
-    """When a run ended; ``None``: not known. A person's mark is another end, at the moment of the mark."""
+def _end_of(
+    end_date: datetime | None, observed_at: datetime | None, queued_at: datetime | None, *, marked: bool | None
+) -> datetime | None:
+    """When a run ended; ``None``: not known. A person's mark is another end, at the moment of the mark. Where the end
+    stands for ``queued_at`` (:func:`shown_queued_at`), the two stay equal."""
+    if end_date is not None and end_date == queued_at and not marked:
+        return end_date
     if marked or observed_at is None or end_date is None:
         return observed_at if marked else end_date
     return end_date if observed_at - end_date > SEEN_AT_ONCE else observed_at
@@ -150,7 +165,7 @@ class RunStateDocument(BaseModel):
             attempt=Attempt(run_id=self.run_id, queued_at=self.queued_at, number=self.attempt),
             observed_at=self.observed_at or self.end_date,
             marked=bool(self.marked),
-            ended_at=_end_of(self.end_date, self.observed_at or self.end_date, marked=self.marked),
+            ended_at=_end_of(self.end_date, self.observed_at or self.end_date, self.queued_at, marked=self.marked),
         )
 
     def to_value(self) -> bytes:
@@ -189,7 +204,7 @@ class _KnownFields(msgspec.Struct, forbid_unknown_fields=True, gc=False):
         end_date = None if self.end_date is None else as_utc(self.end_date)
         observed_at = end_date if self.observed_at is None else as_utc(self.observed_at)
         attempt = Attempt(self.run_id, queued_at, self.attempt)
-        ended_at = _end_of(end_date, observed_at, marked=self.marked)
+        ended_at = _end_of(end_date, observed_at, queued_at, marked=self.marked)
         return RunState(_of_a_run(self.state), attempt, observed_at, bool(self.marked), ended_at)
 
 

@@ -661,7 +661,7 @@ def clocks_taken_to_agree() -> AbstractContextManager[Any]:
 @pytest.mark.promise("not-early")
 def assets_used_while_runs_emit_them() -> AbstractContextManager[Any]:
     """What waits for an asset does not wait for the runs that emit it."""
-    return patch.object(decide, "readiness_of_asset", lambda *_: (Readiness.SETTLED, None))
+    return patch.object(decide, "readiness_of_asset", lambda *_: Readiness.SETTLED)
 
 
 @pytest.mark.promise("once")
@@ -669,9 +669,10 @@ def each_event_another_completion() -> AbstractContextManager[Any]:
     """A run that emits an asset twice lets it complete twice."""
     real = completions.with_event
 
-    def with_event(known: Any, told: Any, run: Any) -> Any:
-        del run
-        return real(known, told, None)
+    def with_event(known: Any, told: Any, run: Any, *, counted: int) -> Any:
+        if run is not None:
+            run = structs.replace(run, attempt=structs.replace(run.attempt, queued_at=None))
+        return real(known, told, run, counted=counted)
 
     return patch.object(asset_states, "with_event", with_event)
 
@@ -681,10 +682,10 @@ def cleared_runs_emit_the_same_completion() -> AbstractContextManager[Any]:
     """All that a run ever emits is one completion."""
     real = completions.with_event
 
-    def with_event(known: Any, told: Any, run: Any) -> Any:
+    def with_event(known: Any, told: Any, run: Any, *, counted: int) -> Any:
         if run is not None:
             run = structs.replace(run, attempt=structs.replace(run.attempt, queued_at=BEFORE_ALL))
-        return real(known, told, run)
+        return real(known, told, run, counted=counted)
 
     return patch.object(asset_states, "with_event", with_event)
 
