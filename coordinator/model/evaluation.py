@@ -214,8 +214,14 @@ class _Evaluator:
         seen, _ = self._seen(dependency, target)
         if seen is None or not isinstance(seen.value, RunState):
             return False
-        since = max(self._node.active_since[dependency], self._past, since)
-        return seen.came_at > since and not is_consumed(self._consumed.get(target), seen.value, seen.came_at)
+        return self._is_new(dependency, target, seen, seen.value, since)
+
+    def _is_new(self, dependency: Dependency, target: Target, seen: SeenState, state: RunState, since: int) -> bool:
+        """:param since: the etcd revision before which a completion of this input is not new."""
+        since = max(self._past, since)
+        if not isinstance(state, AssetCompletion):  # of which only that counts that is newer
+            since = max(self._node.active_since[dependency], since)
+        return seen.came_at > since and not is_consumed(self._consumed.get(target), state, seen.came_at)
 
     def _seen(self, dependency: Dependency, target: Target) -> tuple[SeenState | None, list[Target]]:
         """The state of an input; of an asset, as this downstream partition sees it, with the producers that do not
@@ -261,8 +267,7 @@ class _Evaluator:
                 since = seen.revision
         if seen is not None and isinstance(seen.value, RunState) and seen.value.state.is_terminal:
             met = dependency.on.satisfied_by(seen.value.state)
-            since = max(self._node.active_since[dependency], self._past, since)
-            changed = seen.came_at > since and not is_consumed(before, seen.value, seen.came_at)
+            changed = self._is_new(dependency, target, seen, seen.value, since)
             failed = seen.value.state is State.FAILED and dependency.on is On.SUCCESS
             if met and dependency.max_age is not None:
                 ended = seen.value.completed_at

@@ -91,6 +91,8 @@ class RunState(msgspec.Struct, frozen=True, gc=False):
     ended_at: datetime | None = None
     """When it ended, by the environment's clock; of a run that was seen at once, when it was seen
     (:data:`SEEN_AT_ONCE`). ``None``: nobody said when."""
+    earlier_runs: tuple[str, ...] = ()
+    """The run_ids of runs whose place it has taken, the last one first: their asset events may come later."""
 
     @property
     def completed_at(self) -> datetime | None:
@@ -139,13 +141,19 @@ def _of_a_run(state: State) -> State:
     return state
 
 
+MOST_EARLIER_RUNS = 8
+"""Earlier runs of a partition that a run state names."""
+
+_RunId = Annotated[str, Field(max_length=bounds.NAME)]
+
+
 class RunStateDocument(BaseModel):
     """The JSON of a run state in etcd. Unknown fields are kept."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
     state: Annotated[State, Field(strict=False), AfterValidator(_of_a_run)]
-    run_id: Annotated[str, Field(max_length=bounds.NAME)] | None = None
+    run_id: _RunId | None = None
     queued_at: Instant | None = None
     attempt: int | None = None
     logical_date: Instant | None = None
@@ -158,6 +166,11 @@ class RunStateDocument(BaseModel):
     reported_by: str | None = None
     note: str | None = None
     marked: bool | None = None
+    earlier_runs: tuple[_RunId, ...] | None = None
+
+    def after(self, present: RunState | Unreadable | None) -> RunStateDocument:
+        """The same, as it is written in the place of the present state."""
+        return self.model_copy(update={"earlier_runs": earlier_runs(present, self.run_id) or None})
 
     def to_run_state(self) -> RunState:
         return RunState(
@@ -194,6 +207,7 @@ class _KnownFields(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     reported_by: str | None = None
     note: str | None = None
     marked: bool | None = None
+    earlier_runs: tuple[Annotated[str, msgspec.Meta(max_length=bounds.NAME)], ...] = ()
 
     def to_run_state(self) -> RunState:
         """:raises ValueError: a time is invalid."""
@@ -205,7 +219,16 @@ class _KnownFields(msgspec.Struct, forbid_unknown_fields=True, gc=False):
         observed_at = end_date if self.observed_at is None else as_utc(self.observed_at)
         attempt = Attempt(self.run_id, queued_at, self.attempt)
         ended_at = _end_of(end_date, observed_at, queued_at, marked=self.marked)
-        return RunState(_of_a_run(self.state), attempt, observed_at, bool(self.marked), ended_at)
+        state = _of_a_run(self.state)
+        return RunState(state, attempt, observed_at, bool(self.marked), ended_at, self.earlier_runs)
+
+
+def earlier_runs(present: RunState | Unreadable | None, run_id: str | None) -> tuple[str, ...]:
+    """The runs whose place a run takes in its partition. :param run_id: of that run."""
+    if not isinstance(present, RunState):
+        return ()
+    before = (present.attempt.run_id, *present.earlier_runs)
+    return tuple(one for one in dict.fromkeys(before) if one is not None and one != run_id)[:MOST_EARLIER_RUNS]
 
 
 _decode_known_fields = msgspec.json.Decoder(_KnownFields).decode

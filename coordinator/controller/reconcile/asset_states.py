@@ -25,7 +25,7 @@ from coordinator.model.assets.completions import (
     with_silence,
 )
 from coordinator.model.assets.events import AssetState
-from coordinator.model.assets.names import EVENTS, asset_of
+from coordinator.model.assets.names import EVENTS, asset_of, is_asset
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.view import readable_state
@@ -94,7 +94,7 @@ class AssetStates:
                 if self._is_wanted(target):
                     self._look_at(target)
                 continue
-            for asset in self._cache.produced.behind(target):
+            for asset in (target,) if is_asset(target.pipeline) else self._cache.produced.behind(target):
                 self._emitted.put(asset, 0.0)
             if self._waiting and (state := readable_state(self._cache.state(target))) is not None:
                 for event in self._waiting.pop((target.pipeline, state.attempt.run_id or ""), ()):
@@ -108,12 +108,18 @@ class AssetStates:
 
     def has_backlog(self) -> bool:
         """Whether there are events that nobody has looked at yet."""
-        return self._assets != self._propagation.graph.assets or self._events.next_at() == 0.0
+        return self._is_outdated() or self._events.next_at() == 0.0
+
+    def _is_outdated(self) -> bool:
+        """Whether other assets are upstreams by now."""
+        present = self._propagation.graph.assets
+        return self._assets is not present and self._assets != present
 
     def step(self, now: float) -> None:
         """Put what is due into the ledger. :param now: monotonic seconds."""
-        if self._assets != self._propagation.graph.assets:
+        if self._is_outdated():
             self._look_at_all()
+        self._assets = self._propagation.graph.assets
         found: dict[Target, AssetCompletion] = {}
         for event in sorted(self._events.take(now, MOST_AT_ONCE), key=self._revision):
             if (at := self._take_in(event, found, now)) is not None:
@@ -200,10 +206,10 @@ class AssetStates:
         return True
 
     def _note_loop(self, asset: Target, producer: Target) -> None:
-        """Note an asset that a pipeline below it emits: to that pipeline, such an event is not new."""
-        if asset.partition != producer.partition or asset.pipeline in self.loops:
+        """Note an asset that is emitted by what it starts: to that, such an event is not new."""
+        if asset.pipeline in self.loops or not self._propagation.graph.is_above(asset.pipeline, producer.pipeline):
             return
-        if self._propagation.graph.is_above(asset.pipeline, producer.pipeline):
+        if any(self._propagation.comes_of(producer, waiter) for waiter in self._propagation.dependents(asset)):
             self.loops[asset.pipeline] = producer.pipeline
             _log.warning("asset.loop", asset=str(asset.pipeline), pipeline=str(producer.pipeline))
 

@@ -175,14 +175,19 @@ def with_event(known: AssetCompletion | None, told: Told, run: RunState | None, 
 
 
 def _is_same_attempt(own: Emission, told: Told, run: RunState | None) -> bool:
-    """Whether a later event of a run is of the attempt that has emitted before. Where nobody knows of the run, nobody
-    knows of its clears: it is not. Where another run has taken its place, it is: its clear would be known."""
+    """Whether a later event of a run is of the attempt that has emitted before: none that is known began in between.
+
+    Where nobody knows of the run, nobody knows of its clears: it is not. Where another run has taken its place, it is:
+    its clear would be known.
+    """
     if told.partition is None:
         return False
-    if run is None or run.attempt.run_id != own.run_id:
-        return True
-    began = run.attempt.queued_at
-    return began is not None and began <= own.since
+    began = [own.silent]
+    if run is not None and run.attempt.run_id == own.run_id:
+        if run.attempt.queued_at is None or run.attempt.queued_at == run.ended_at:
+            return False  # nothing tells its attempts apart
+        began.append(run.attempt.queued_at)
+    return not any(own.since < one <= told.emitted_at for one in began if one is not None)
 
 
 def _bounded(before: tuple[Emission, ...], of_its_producer: list[Emission]) -> list[Emission]:
