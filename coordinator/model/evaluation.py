@@ -19,7 +19,7 @@ from operator import attrgetter
 
 import msgspec
 
-from coordinator.model.assets.completions import AssetCompletion, producer_of, readiness_of
+from coordinator.model.assets.completions import AssetCompletion, readiness_of
 from coordinator.model.assets.events import AssetState
 from coordinator.model.conditions import Condition, Dependency, On
 from coordinator.model.consumption import NOTHING, Consumed, Fingerprint
@@ -211,16 +211,28 @@ class _Evaluator:
 
     def _is_changed(self, dependency: Dependency, target: Target, since: int) -> bool:
         """Whether a completion is not the used one, and is newer than the watermark and the activation."""
-        seen = self._view.state(target)
+        seen, _ = self._seen(dependency, target)
         if seen is None or not isinstance(seen.value, RunState):
             return False
-        since = max(self._node.active_since[dependency], self._past, since)
-        return _came_at(seen) > since and not is_consumed(self._consumed.get(target), seen.value, seen.revision)
+        return self._is_new(dependency, target, seen, seen.value, since)
 
-    def _emitted_by_itself(self, seen: SeenState | None) -> list[Target]:
-        """The producers of an asset that are this downstream partition, or depend on it."""
-        producers = seen.value.producers if seen is not None and isinstance(seen.value, AssetCompletion) else ()
-        return [one for one in producers if self._view.comes_of(one, self._target)]
+    def _is_new(self, dependency: Dependency, target: Target, seen: SeenState, state: RunState, since: int) -> bool:
+        """:param since: the etcd revision before which a completion of this input is not new."""
+        since = max(self._past, since)
+        if not isinstance(state, AssetCompletion):  # of which only that counts that is newer
+            since = max(self._node.active_since[dependency], since)
+        return seen.came_at > since and not is_consumed(self._consumed.get(target), state, seen.came_at)
+
+    def _seen(self, dependency: Dependency, target: Target) -> tuple[SeenState | None, list[Target]]:
+        """The state of an input; of an asset, as this downstream partition sees it, with the producers that do not
+        count: they are this partition, or depend on it, so that it must neither wait for them nor be started by them.
+        """
+        seen = self._view.state(target)
+        if seen is None or not isinstance(seen.value, AssetCompletion):
+            return seen, []
+        own = [one for one in seen.value.producers if self._view.comes_of(one, self._target)]
+        completion = seen.value.as_input(without=own, after=self._node.active_since[dependency])
+        return SeenState(completion, seen.revision), own
 
     def _input(
         self,
@@ -232,18 +244,15 @@ class _Evaluator:
         since: int = 0,
     ) -> EvaluatedInput:
         view = self._view
-        seen = view.state(target)
-        own = self._emitted_by_itself(seen)
+        seen, own = self._seen(dependency, target)
         if busy:
             readiness = Readiness.BUSY
-        elif own:  # it must not wait for itself
-            readiness, _ = readiness_of(view, target, without=own)
+        elif own:
+            readiness = readiness_of(view, target, without=own)
         else:
             readiness = view.readiness(target)
         if triggers is None:
             triggers = dependency.trigger
-        if own and own[0] == producer_of(seen):
-            triggers = False  # nor start itself for ever
         before = self._consumed.get(target)
         met = changed = failed = unasked = False
         expires = None
@@ -258,8 +267,7 @@ class _Evaluator:
                 since = seen.revision
         if seen is not None and isinstance(seen.value, RunState) and seen.value.state.is_terminal:
             met = dependency.on.satisfied_by(seen.value.state)
-            since = max(self._node.active_since[dependency], self._past, since)
-            changed = _came_at(seen) > since and not is_consumed(before, seen.value, seen.revision)
+            changed = self._is_new(dependency, target, seen, seen.value, since)
             failed = seen.value.state is State.FAILED and dependency.on is On.SUCCESS
             if met and dependency.max_age is not None:
                 ended = seen.value.completed_at
@@ -315,11 +323,6 @@ class _Evaluator:
         if ended_at is None or active_at is None or (queued_at is not None and ended_at >= queued_at):
             return False
         return ended_at < active_at - UNSURE
-
-
-def _came_at(seen: SeenState) -> int:
-    """The etcd revision of a completion; of an asset, that of its event."""
-    return seen.value.event_revision if isinstance(seen.value, AssetCompletion) else seen.revision
 
 
 def evaluate_input(

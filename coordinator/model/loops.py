@@ -31,10 +31,10 @@ def is_loop(graph: Graph, facts: Facts, run: Target, wait: Wait, *, if_unknown: 
 
 
 def comes_of(graph: Graph, facts: Facts, producer: Target, run: Target) -> bool:
-    """Whether what emits an asset is a pipeline in a partition itself, or depends on it."""
+    """Whether what emits an asset is a pipeline in a partition itself, or is started by it: a gate starts nothing."""
     if not graph.is_above(run.pipeline, producer.pipeline):
         return False
-    return _leads_to(graph, facts, producer, run, lambda target: target.whole == run)
+    return _leads_to(graph, facts, producer, run, lambda target: target.whole == run, through_gates=False)
 
 
 def _leads_to(
@@ -45,11 +45,13 @@ def _leads_to(
     is_of_run: Callable[[Target], bool],
     *,
     if_unknown: bool = True,
+    through_gates: bool = True,
 ) -> bool:
     """Whether an upstream depends on a run.
 
     :param is_of_run: whether a target is the run, or the part of it that counts.
     :param if_unknown: the answer where a search exceeds its limit.
+    :param through_gates: a gate is a dependency as any other.
     """
     goes_back = is_earlier(upstream.partition, run.partition)
     if goes_back and graph.leads_only_back(run.pipeline, upstream.pipeline):
@@ -65,18 +67,20 @@ def _leads_to(
         known.add(target)
         if len(known) > MAX_TARGETS:
             return if_unknown
-        if (above := _directly_above(graph, facts, target)) is not None:
+        if (above := _directly_above(graph, facts, target, through_gates=through_gates)) is not None:
             to_visit += above
         elif graph.is_above(run.pipeline, target.pipeline):
             return True
     return False
 
 
-def _directly_above(graph: Graph, facts: Facts, target: Target) -> list[Target] | None:
+def _directly_above(graph: Graph, facts: Facts, target: Target, *, through_gates: bool) -> list[Target] | None:
     """The targets that the readiness of this one depends on; ``None``: their partitions cannot be named."""
     found: list[Target] = []
     node = graph.node(target.pipeline.whole)
     for leaf in node.leaves() if node is not None else ():
+        if not (leaf.trigger or through_gates):
+            continue
         if isinstance(leaf.mapping, Latest | FixedKey | StartOf | Assets) or gathers(leaf.mapping):
             return None
         found += (Target(leaf.upstream, one) for one in leaf.mapping.upstreams(target.partition))

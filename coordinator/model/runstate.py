@@ -91,6 +91,8 @@ class RunState(msgspec.Struct, frozen=True, gc=False):
     ended_at: datetime | None = None
     """When it ended, by the environment's clock; of a run that was seen at once, when it was seen
     (:data:`SEEN_AT_ONCE`). ``None``: nobody said when."""
+    earlier_runs: tuple[str, ...] = ()
+    """The run_ids of runs whose place it has taken, the last one first: their asset events may come later."""
 
     @property
     def completed_at(self) -> datetime | None:
@@ -99,6 +101,16 @@ class RunState(msgspec.Struct, frozen=True, gc=False):
         A look may come long after the end.
         """
         return self.ended_at or self.observed_at
+
+    @property
+    def completed_revision(self) -> int | None:
+        """The etcd revision at which it completed; ``None``: that of its key."""
+        return None
+
+    @property
+    def told_revision(self) -> int | None:
+        """The etcd revision at which somebody told that it has completed; ``None``: that of its key."""
+        return None
 
     @property
     def since(self) -> datetime | None:
@@ -110,8 +122,13 @@ SEEN_AT_ONCE = timedelta(minutes=1)
 """A run that was seen to have ended this soon ended when it was seen: most keep one time, and not two."""
 
 
-def _end_of(end_date: datetime | None, observed_at: datetime | None, *, marked: bool | None) -> datetime | None:
-    """When a run ended; ``None``: not known. A person's mark is another end, at the moment of the mark."""
+def _end_of(
+    end_date: datetime | None, observed_at: datetime | None, queued_at: datetime | None, *, marked: bool | None
+) -> datetime | None:
+    """When a run ended; ``None``: not known. A person's mark is another end, at the moment of the mark. Where the end
+    stands for ``queued_at`` (:func:`shown_queued_at`), the two stay equal."""
+    if end_date is not None and end_date == queued_at and not marked:
+        return end_date
     if marked or observed_at is None or end_date is None:
         return observed_at if marked else end_date
     return end_date if observed_at - end_date > SEEN_AT_ONCE else observed_at
@@ -124,13 +141,19 @@ def _of_a_run(state: State) -> State:
     return state
 
 
+MOST_EARLIER_RUNS = 8
+"""Earlier runs of a partition that a run state names."""
+
+_RunId = Annotated[str, Field(max_length=bounds.NAME)]
+
+
 class RunStateDocument(BaseModel):
     """The JSON of a run state in etcd. Unknown fields are kept."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
     state: Annotated[State, Field(strict=False), AfterValidator(_of_a_run)]
-    run_id: Annotated[str, Field(max_length=bounds.NAME)] | None = None
+    run_id: _RunId | None = None
     queued_at: Instant | None = None
     attempt: int | None = None
     logical_date: Instant | None = None
@@ -143,6 +166,11 @@ class RunStateDocument(BaseModel):
     reported_by: str | None = None
     note: str | None = None
     marked: bool | None = None
+    earlier_runs: tuple[_RunId, ...] | None = None
+
+    def after(self, present: RunState | Unreadable | None) -> RunStateDocument:
+        """The same, as it is written in the place of the present state."""
+        return self.model_copy(update={"earlier_runs": earlier_runs(present, self.run_id) or None})
 
     def to_run_state(self) -> RunState:
         return RunState(
@@ -150,7 +178,7 @@ class RunStateDocument(BaseModel):
             attempt=Attempt(run_id=self.run_id, queued_at=self.queued_at, number=self.attempt),
             observed_at=self.observed_at or self.end_date,
             marked=bool(self.marked),
-            ended_at=_end_of(self.end_date, self.observed_at or self.end_date, marked=self.marked),
+            ended_at=_end_of(self.end_date, self.observed_at or self.end_date, self.queued_at, marked=self.marked),
         )
 
     def to_value(self) -> bytes:
@@ -179,6 +207,7 @@ class _KnownFields(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     reported_by: str | None = None
     note: str | None = None
     marked: bool | None = None
+    earlier_runs: tuple[Annotated[str, msgspec.Meta(max_length=bounds.NAME)], ...] = ()
 
     def to_run_state(self) -> RunState:
         """:raises ValueError: a time is invalid."""
@@ -189,8 +218,17 @@ class _KnownFields(msgspec.Struct, forbid_unknown_fields=True, gc=False):
         end_date = None if self.end_date is None else as_utc(self.end_date)
         observed_at = end_date if self.observed_at is None else as_utc(self.observed_at)
         attempt = Attempt(self.run_id, queued_at, self.attempt)
-        ended_at = _end_of(end_date, observed_at, marked=self.marked)
-        return RunState(_of_a_run(self.state), attempt, observed_at, bool(self.marked), ended_at)
+        ended_at = _end_of(end_date, observed_at, queued_at, marked=self.marked)
+        state = _of_a_run(self.state)
+        return RunState(state, attempt, observed_at, bool(self.marked), ended_at, self.earlier_runs)
+
+
+def earlier_runs(present: RunState | Unreadable | None, run_id: str | None) -> tuple[str, ...]:
+    """The runs whose place a run takes in its partition. :param run_id: of that run."""
+    if not isinstance(present, RunState):
+        return ()
+    before = (present.attempt.run_id, *present.earlier_runs)
+    return tuple(one for one in dict.fromkeys(before) if one is not None and one != run_id)[:MOST_EARLIER_RUNS]
 
 
 _decode_known_fields = msgspec.json.Decoder(_KnownFields).decode

@@ -33,6 +33,18 @@ class SeenState(msgspec.Struct, frozen=True, gc=False):
     value: RunState | Unreadable
     revision: int
 
+    @property
+    def came_at(self) -> int:
+        """The etcd revision at which it completed; 0: there is nothing that counts."""
+        own = self.value.completed_revision if isinstance(self.value, RunState) else None
+        return self.revision if own is None else own
+
+    @property
+    def told_at(self) -> int:
+        """The etcd revision at which somebody told that it has completed."""
+        own = self.value.told_revision if isinstance(self.value, RunState) else None
+        return self.revision if own is None else own
+
 
 class SeenRecord(msgspec.Struct, frozen=True, gc=False):
     """A trigger record and the etcd revision of its key."""

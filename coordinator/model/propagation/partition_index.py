@@ -115,7 +115,7 @@ class PartitionIndex:
             seen = self._facts.state(target)
             if seen is not None and isinstance(seen.value, RunState) and seen.value.state.is_terminal:
                 heap = self._completions.setdefault(target.pipeline, [])
-                heapq.heappush(heap, (-seen.revision, target.partition))
+                heapq.heappush(heap, (-seen.came_at, target.partition))
                 if len(heap) > 2 * self._tidied.get(target.pipeline, FEW):
                     self._tidy(target.pipeline, heap)
         return self._know(target, readiness)
@@ -148,7 +148,7 @@ class PartitionIndex:
 
     def _is_present(self, upstream: PipelineRef, completion: _Completion) -> bool:
         seen = self._facts.state(Target(upstream, completion[1]))
-        return seen is not None and seen.revision == -completion[0]
+        return seen is not None and seen.came_at == -completion[0]
 
     def _tidy(self, upstream: PipelineRef, heap: list[_Completion]) -> None:
         """Drop outdated entries below the newest one, which would not come to the top as long as newer ones come. This
