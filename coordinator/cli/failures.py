@@ -51,6 +51,7 @@ WORDS_HELP = "[bold]Words[/bold] such as partition, settled, busy, stuck, record
 def exit_code_of(error: CoordinatorError) -> ExitCode:
     """The exit code for an error."""
     # Imported here: the ports import pydantic, which --help does not need.
+    from coordinator.dags.errors import TargetRefused, TargetUnavailable
     from coordinator.model.runstate import InvalidReport
     from coordinator.runners.port import EnvironmentUnavailable, RequestRefused
     from coordinator.store.port import AccessDenied, StoreUnavailable
@@ -58,9 +59,9 @@ def exit_code_of(error: CoordinatorError) -> ExitCode:
     match error:
         case ConfigurationError() | InvalidReport():
             return ExitCode.USAGE
-        case StoreUnavailable() | EnvironmentUnavailable():
+        case StoreUnavailable() | EnvironmentUnavailable() | TargetUnavailable():
             return ExitCode.UNREACHABLE
-        case AccessDenied() | RequestRefused():
+        case AccessDenied() | RequestRefused() | TargetRefused():
             return ExitCode.REFUSED
         case _:
             return ExitCode.PROBLEM

@@ -7,6 +7,7 @@
 ``finding``        what is wrong, and where
 ``marker``         by which line a file that was generated is known
 ``ignored``        what .airflowignore keeps Airflow from reading
+``errors``         why a deploy does not happen
 
 Nothing here knows etcd. It needs the extra ``dags``; the commands import it when they run.
 """

@@ -1,7 +1,7 @@
 """The process in which templates are rendered: ``python -P -m coordinator.dags.generating.child``.
 
-On stdin it gets one JSON object, and answers each of its jobs, in their order, by a line of JSON. A template that takes too long is interrupted here, so that the place
-can be told; the parent ends a process that no signal interrupts.
+On stdin it gets one JSON object, and answers each of its jobs, in their order, by a line of JSON. A template that takes
+too long is interrupted here, so that the place can be told; the parent ends a process that no signal interrupts.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ def check_output(text: str, dag_id: str) -> Iterator[BadOutput]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # an invalid escape, as in "\d"
-            tree = compile(text, "output", "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
+            tree = ast.parse(text)
             compile(tree, "output", "exec", dont_inherit=True)
     except SyntaxError as error:
         lines = text.splitlines()

@@ -152,7 +152,7 @@ def _compare(path: Path, after: bytes | None, name: str) -> Change | Finding:
     return _in_the_way(path, marker_of(before), after, name) or Change(path, before, after)
 
 
-def _bytes_of(path: Path) -> bytes | None | Finding:
+def _bytes_of(path: Path) -> bytes | Finding | None:
     if path.is_symlink() or (path.exists() and not path.is_file()):
         return Finding(
             str(path), 0, "not-ours", "expected a file to write, found a link or a directory", "move it away"
