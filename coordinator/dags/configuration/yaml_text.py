@@ -28,6 +28,7 @@ _NULL: Final = re.compile(r"~|null|Null|NULL|")
 _BOOL: Final = re.compile(r"(true|True|TRUE)|false|False|FALSE")
 _INT: Final = re.compile(r"[-+]?[0-9]{1,300}")
 _FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_ONLY_IN_JSON: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _ESCAPE: Final = re.compile(r"\\(?:u(d[89ab]..)\\u(d[c-f]..)|.)", re.DOTALL | re.IGNORECASE)
 _TEXT_TAG: Final = "tag:yaml.org,2002:str"
 
@@ -64,8 +65,10 @@ def read_json(text: str) -> Read:
         raise TextError((1, 1), f"nested deeper than {DEEPEST} levels", "write it flatter") from None
     except ValueError as error:  # an integer of thousands of digits
         raise TextError((1, 1), str(error), "write it as a text") from None
-    # All of JSON is YAML, but for tabs between the tokens, and for escapes of two halves of a surrogate pair.
-    return read_yaml(_ESCAPE.sub(_character, text.replace("\t", " ")))
+    # All of JSON is YAML, but for tabs between the tokens, for characters that only JSON allows as themselves or does
+    # not take for the end of a line, and for escapes of two halves of a surrogate pair.
+    allowed = _ONLY_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text.replace("\t", " "))
+    return read_yaml(_ESCAPE.sub(_character, allowed))
 
 
 def _character(escape: re.Match[str]) -> str:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from coordinator.dags.finding import Finding
-from coordinator.dags.generating.dag_ids import dags_in
 from coordinator.dags.ignored import NAME, IgnoreSyntax, files_below
 from coordinator.dags.marker import LONGEST, Marker, marker_of
+from coordinator.dags.templating.dag_ids import dags_in
 from coordinator.errors import ConfigurationError
 
 _MOST_BYTES: Final = 5_000_000

@@ -24,7 +24,8 @@ TIME_LIMIT: Final = 10.0
 """Seconds for one entry in one environment."""
 _GRACE: Final = 10.0
 """Seconds: after them a process that no signal interrupts is ended."""
-_MEMORY_LIMIT: Final = 1 << 30
+_MEMORY_LIMIT: Final = 1 << 29
+"""In bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,7 @@ def _process(
         ],
     }
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "coordinator.dags.generating.child"],
+        [sys.executable, "-P", "-m", "coordinator.dags.templating.child"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=errors,

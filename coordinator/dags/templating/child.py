@@ -1,4 +1,4 @@
-"""The process in which templates are rendered: ``python -P -m coordinator.dags.generating.child``.
+"""The process in which templates are rendered: ``python -P -m coordinator.dags.templating.child``.
 
 On stdin it gets one JSON object, and answers each of its jobs, in their order, by a line of JSON. A template that takes
 too long is interrupted here, so that the place can be told; the parent ends a process that no signal interrupts.
@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from coordinator.dags.generating.compiling import check_output
-from coordinator.dags.generating.expressions import literal, written
-from coordinator.dags.generating.templates import BadTemplate, Templates, TooLong
+from coordinator.dags.templating.compiling import check_output
+from coordinator.dags.templating.expressions import literal, written
+from coordinator.dags.templating.templates import BadTemplate, Templates, TooLong
 
 
 def main() -> None:

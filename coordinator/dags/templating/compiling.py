@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from coordinator.dags.generating.dag_ids import dags_in, has_text
+from coordinator.dags.templating.dag_ids import dags_in, has_text
 
 
 class BadOutput(NamedTuple):
