@@ -71,14 +71,12 @@ def _rules(root: Path, directory: Path, syntax: IgnoreSyntax) -> Iterator[_Rule]
     file = directory / NAME
     if not file.is_file():
         return
-    text = file.read_text(encoding="utf-8", errors="replace")
-    patterns = [re.sub(r"\s*#.*", "", line) for line in text.splitlines()]
-    if syntax == IgnoreSyntax.GLOB:
-        yield _glob(patterns, directory.relative_to(root).as_posix())
-        return
-    for at, pattern in enumerate(patterns):
-        if pattern:
+    for at, line in enumerate(file.read_text(encoding="utf-8", errors="replace").split("\n")):
+        pattern = re.sub(r"\s*#.*", "", line)
+        if pattern and syntax == IgnoreSyntax.REGEXP:
             yield _regexp(pattern, f"{file}:{at + 1}")
+        elif pattern and pattern.strip() != "/":
+            yield _glob(pattern, directory.relative_to(root).as_posix())
 
 
 def _regexp(pattern: str, place: str) -> _Rule:
@@ -92,13 +90,17 @@ def _regexp(pattern: str, place: str) -> _Rule:
     return lambda path, _: True if expression.search(str(path)) else None
 
 
-def _glob(patterns: list[str], base: str) -> _Rule:
-    from pathspec import GitIgnoreSpec
+def _glob(pattern: str, base: str) -> _Rule:
+    from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
-    spec = GitIgnoreSpec.from_lines(patterns)
+    spec = GitIgnoreSpecPattern(pattern)
+    is_of_place = "/" in pattern.rstrip("/")
+    is_of_directories = pattern.lstrip("!").rstrip().endswith("/")
 
     def rule(path: PurePosixPath, is_directory: bool) -> bool | None:
-        below = path.relative_to(base)
-        return spec.check_file(f"{below}/" if is_directory else str(below)).include
+        if is_of_directories and not is_directory:
+            return None
+        name = str(path.relative_to(base)) if is_of_place else path.name
+        return spec.include if spec.match_file(f"{name}/" if is_directory else name) is not None else None
 
     return rule

@@ -84,6 +84,7 @@ def carry_out(
     """
     token = _claim(shown, target, by=by, resume=resume)
     now = look(directory, target)
+    _require(token, target)
     if (now.source, now.plan) != (shown.source, shown.plan):
         if shown.claim is None:
             target.remove(CLAIM)

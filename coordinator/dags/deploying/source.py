@@ -40,7 +40,9 @@ def read_file(directory: Path, path: str) -> bytes:
 
 
 def _below(directory: Path, prefix: str) -> Iterator[str]:
-    for entry in os.scandir(directory / prefix):
+    with os.scandir(directory / prefix) as found:
+        entries = list(found)
+    for entry in entries:
         path = f"{prefix}{entry.name}"
         if (entry.name.startswith(".") and entry.name != NAME) or entry.name == "__pycache__":
             continue

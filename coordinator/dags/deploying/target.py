@@ -52,8 +52,8 @@ def open_target(url: str) -> Target:
     from fsspec.core import url_to_fs
     from fsspec.implementations.local import LocalFileSystem
 
-    # Both caches would show what was there before. A directory has none of these options.
-    options = {"use_listings_cache": False, "skip_instance_cache": True} if "://" in url else {}
+    # That cache would show what was there before. A directory has no such option.
+    options = {"use_listings_cache": False} if "://" in url else {}
     try:
         files, root = url_to_fs(url, **options)
     except ImportError as error:

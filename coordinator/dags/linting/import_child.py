@@ -91,6 +91,9 @@ _CONTEXTS = ("airflow.sdk.definitions._internal.contextmanager", "airflow.models
 DATABASE = "none.db"
 """The file in ``home`` that Airflow's configuration calls its database."""
 
+_DONE = 93
+"""The exit code of a process that came to its end: a file that ends it itself has another."""
+
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _CALLS = {"x86_64": (0xC000003E, (42, 59, 322)), "aarch64": (0xC00000B7, (203, 221, 281))}
 """For the kernel: the architecture, and the numbers of connect, execve and execveat."""
@@ -305,7 +308,7 @@ def _in_a_process(path: str, guard: Guard, root: str, home: str, limit: float, a
         faulthandler.dump_traceback_later(limit, exit=True, file=stack)
         guard.install()
         import_file(path, guard, root, lambda answer: _say(answers, answer))
-        os._exit(0)
+        os._exit(_DONE)
     os.close(its_end)
     ended, _, _ = select.select([alive], [], [], limit + 5)
     if not ended:
@@ -316,9 +319,8 @@ def _in_a_process(path: str, guard: Guard, root: str, home: str, limit: float, a
     os.close(stack)
     if dumped or not ended:
         _say(answers, {"too_long": limit, "place": _innermost(dumped, root)})
-    elif status != 0:
-        code = os.waitstatus_to_exitcode(status)
-        how = f"exit code {code}" if code > 0 else f"signal {-code}"
+    elif (code := os.waitstatus_to_exitcode(status)) != _DONE:
+        how = f"exit code {code}" if code >= 0 else f"signal {-code}"
         _say(answers, {"error": f"the file ends the process that imports it: {how}", "place": ["", 0]})
 
 

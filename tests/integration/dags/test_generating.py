@@ -243,7 +243,9 @@ WRONG_OUTPUTS = {
     "twice": ("DAG('twice')\nDAG('twice')\n", 2, "makes the DAG twice twice"),
     "decorated": ("@dag\ndef other(): ...\n", 1, "makes the DAG other; expected decorated"),
 }
-WRONG = WRONG_TEMPLATES | {name: (text + "# {{ schedule }}\n", *said) for name, (text, *said) in WRONG_OUTPUTS.items()}
+WRONG: dict[str, tuple[str, int, str]] = WRONG_TEMPLATES | {
+    name: (f"{text}# {{{{ schedule }}}}\n", line, said) for name, (text, line, said) in WRONG_OUTPUTS.items()
+}
 
 
 def entries(names: Iterable[str]) -> str:
