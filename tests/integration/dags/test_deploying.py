@@ -439,7 +439,7 @@ def test_a_directory_that_cannot_be_written_to_is_said(cli: Cli, tmp_path: Path)
         if root:
             os.seteuid(65534)  # root may write everywhere
         try:
-            with pytest.raises(TargetRefused, match="Permission denied: .*; give this user the right to list"):
+            with pytest.raises(TargetRefused, match=r"Permission denied: .*; give this user the right to list"):
                 carry_out(shown, source, target, by="me", resume=False, say=lambda _: None)
         finally:
             if root:
