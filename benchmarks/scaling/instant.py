@@ -27,6 +27,7 @@ from coordinator.runners.port import (
     Changed,
     EnvironmentReport,
     Happened,
+    ListPlace,
     Looked,
     NotHappened,
     ObservedRun,
@@ -115,8 +116,8 @@ class InstantEnvironment:
         forgotten = RequestRefused("forgotten", status=403)
         return Looked(known, refused={ref: forgotten for ref in asked if ref not in known})
 
-    def changed_runs(self, since: datetime | None, *, offset: int, timeout: float) -> Changed:
-        del since, offset, timeout
+    def changed_runs(self, since: datetime | None, *, place: ListPlace, timeout: float) -> Changed:
+        del since, place, timeout
         return Changed()
 
     def check(self, dag_ids: Sequence[str], *, tasks: Mapping[str, Collection[str]] = NO_TASKS) -> EnvironmentReport:

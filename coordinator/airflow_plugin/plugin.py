@@ -29,6 +29,7 @@ else:
 if TYPE_CHECKING:
     from coordinator.airflow_plugin.identity import AirflowIdentity
     from coordinator.airflow_plugin.reporter import DagRunColumns, EmittedAsset, Reporter
+    from coordinator.model.assets.events import AssetEventDocument
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +79,14 @@ def _runs_a_task(component: object, started_in: int | None) -> bool:
         return module.startswith("airflow.sdk.")
     is_command = module == "airflow.cli.commands.task_command" or sys.argv[1:2] in (["tasks"], ["celery"])
     return is_command or started_in not in (None, os.getpid())
+
+
+def keep_event(event_id: str, document: AssetEventDocument) -> None:
+    """Keep an asset event that a task emits in the outbox, and start the sender that delivers it.
+
+    :raises OSError: it could not be written.
+    """
+    _reporter().keep(event_id, document)
 
 
 class RunStateListener:

@@ -196,6 +196,11 @@ class Reporter:
         event = emitted_event_of(asset_event, environment=self._environment(), observed_at=datetime.now(UTC))
         self._keep(event, began)
 
+    def keep(self, event_id: str, document: AssetEventDocument) -> None:
+        """Write an asset event that a task emits to the outbox. Raises as :meth:`report` does."""
+        began = time.perf_counter()
+        self._keep(EmittedEvent(asset=document, event_id=event_id, environment=self._environment()), began)
+
     def _environment(self) -> str | None:
         settings = self._read_settings()
         return settings.environment if settings else None

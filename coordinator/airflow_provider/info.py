@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 _PACKAGE = "coordinator.airflow_provider"
+_OPERATORS = (f"{_PACKAGE}.report_operator", f"{_PACKAGE}.asset_event_operator")
 _TEXT = {"type": ["string", "null"]}
 
 
@@ -13,9 +14,9 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "etcd-coordinator",
         "name": "etcd coordinator",
-        "description": "Waits for, and reports to, pipelines in many Airflow deployments, over etcd.",
+        "description": "Waits for, reports to, and emits asset events for pipelines in many Airflow deployments.",
         "integrations": [{"integration-name": "etcd coordinator", "external-doc-url": "", "tags": ["service"]}],
-        "operators": [{"integration-name": "etcd coordinator", "python-modules": [f"{_PACKAGE}.report_operator"]}],
+        "operators": [{"integration-name": "etcd coordinator", "python-modules": [*_OPERATORS]}],
         "sensors": [{"integration-name": "etcd coordinator", "python-modules": [f"{_PACKAGE}.sensor"]}],
         "hooks": [{"integration-name": "etcd coordinator", "python-modules": [f"{_PACKAGE}.hook"]}],
         "triggers": [{"integration-name": "etcd coordinator", "python-modules": [f"{_PACKAGE}.trigger"]}],

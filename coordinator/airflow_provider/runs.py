@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -40,6 +40,28 @@ def attempt_of(context: Mapping[str, Any]) -> int:
     dag_run = context["dag_run"]
     started = (dag_run.start_date - _EPOCH) // timedelta(microseconds=1) if dag_run.start_date is not None else 0
     return int(started) + (dag_run.clear_number or 0) + 1
+
+
+def began_of(context: Mapping[str, Any], number: int) -> tuple[datetime, str]:
+    """When the attempt of the run of a task began, and a name for what the task makes in it, equal for its retries.
+
+    :param number: of several such things.
+    """
+    dag_run, instance = context["dag_run"], context["ti"]
+    map_index = getattr(instance, "map_index", -1)
+    index = -1 if map_index is None else map_index
+    began = dag_run.start_date or dag_run.logical_date or _EPOCH
+    return began, f"{attempt_of(context)} {instance.dag_id} {dag_run.run_id} {instance.task_id} {index} {number}"
+
+
+def triggering_events(context: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The asset events that have started the run of a task, each with the URI of its asset."""
+    consumed = getattr(context["dag_run"], "consumed_asset_events", None)
+    if consumed is not None:
+        yield from ((event.asset.uri, event) for event in consumed)
+    else:  # Airflow 2
+        for uri, events in context["triggering_dataset_events"].items():
+            yield from ((uri, event) for event in events)
 
 
 def wait_of(context: Mapping[str, Any], environment: str) -> tuple[WaitRef, str]:

@@ -15,6 +15,7 @@ from coordinator.cli.reporters_checkup import examine_reporters
 from coordinator.cli.runs_checkup import examine_observed, examine_sensors
 from coordinator.config.credentials import exposed
 from coordinator.config.insecure import insecure_settings
+from coordinator.config.same_airflow import same_airflow
 from coordinator.config.settings import EnvironmentSettings, EtcdSettings, HttpSettings, Settings
 from coordinator.errors import ConfigurationError, CoordinatorError
 from coordinator.model import bounds
@@ -80,6 +81,8 @@ _REMEDIES_OF_KINDS = {
 }
 """Where the general remedy is wrong."""
 
+_WHERE = "in dependencies.json, or in the sensor that waits (coordinator waits), whose task is then to be cleared"
+
 _SAFE = "3.6.14, 3.7.1 or later"
 
 
@@ -98,7 +101,7 @@ def examine(settings: Settings, dependencies: Path | None) -> list[Finding]:
         *_exposed_files(settings),
         *of_document,
         *_unconfigured(pipelines, settings),
-        *one_url_twice(settings),
+        *(Finding(Grade.WARNING, "environments", *same) for same in same_airflow(settings)),
         *silent_sources(document, settings),
     ]
     pipelines |= {each.whole for each in waited_for}
@@ -188,8 +191,8 @@ def evaluate_environment(
     if report.missing_dags:
         found = f"DAGs that do not exist there: {some_of(report.missing_dags, _NAMED)}"
         remedy = (
-            "deploy them, or correct their names in dependencies.json; a DAG whose file cannot be imported does not "
-            "exist either (airflow dags list-import-errors)"
+            f"deploy them, or correct their names {_WHERE}; a DAG whose file cannot be imported does not exist either "
+            "(airflow dags list-import-errors)"
         )
         yield Finding(Grade.PROBLEM, subject, found, remedy)
     if report.paused_dags:
@@ -199,7 +202,7 @@ def evaluate_environment(
     for missing in report.missing_tasks:
         found = f"DAG {missing.dag_id} has no task {missing.task_id!r}, which something waits for"
         meant = f": did you mean {' or '.join(missing.near)}?" if missing.near else ""
-        yield Finding(Grade.PROBLEM, subject, found, f"correct its name in dependencies.json or in the sensor{meant}")
+        yield Finding(Grade.PROBLEM, subject, found, f"correct its name {_WHERE}{meant}")
     if not (report.problem or report.missing_dags or report.paused_dags or report.missing_tasks):
         yield Finding(Grade.OK, subject, f"version {report.version}, {dags} DAGs there and not paused")
 
@@ -373,18 +376,6 @@ def tasks_by_environment(upstreams: Iterable[PipelineRef]) -> dict[str, dict[str
         if one.task:
             found.setdefault(one.environment, {}).setdefault(one.dag_id, set()).add(one.task)
     return found
-
-
-def one_url_twice(settings: Settings) -> Iterator[Finding]:
-    """Environments that are told apart here, and are one."""
-    by_url: dict[str, list[str]] = {}
-    for name, environment in settings.environments.items():
-        if environment.kind != "mwaa":  # there, the name tells environments apart
-            by_url.setdefault(environment.url.rstrip("/").lower(), []).append(name)
-    for url, names in by_url.items():
-        if len(names) > 1:
-            found = f"{', '.join(sorted(names))} have the same url, {url}: a run there counts as one of each"
-            yield Finding(Grade.WARNING, "environments", found, "correct url in coordinator.toml, or keep one of them")
 
 
 def ask_environment(

@@ -24,6 +24,7 @@ from coordinator.cli.options import (
     typed_partition,
 )
 from coordinator.cli.output import print_json, say
+from coordinator.model.shell import command
 
 if TYPE_CHECKING:
     from coordinator.model.references import Target
@@ -119,8 +120,8 @@ def _attempt_on_its_way(reading: Reading, target: Target, *, force: bool) -> Att
     moving = reading.propagation.decide(target).obstacles & {Obstacle.IN_FLIGHT, Obstacle.RUNNING}
     if moving and not force:
         raise CoordinatorError(
-            f"{target} is {' and '.join(sorted(moving))}: its own report is to be expected; wait for that (coordinator "
-            f"explain {target.pipeline} {target.partition}), or pass --force"
+            f"{target} is {' and '.join(sorted(moving))}: its own report is to be expected; wait for that "
+            f"({command('explain', *target)}), or pass --force"
         )
     record = readable_record(reading.cache.record(target))
     if Obstacle.IN_FLIGHT not in moving or record is None:
@@ -130,6 +131,6 @@ def _attempt_on_its_way(reading: Reading, target: Target, *, force: bool) -> Att
     raise CoordinatorError(
         f"{target}: its request is on its way to environment {target.pipeline.environment}, and the attempt that it "
         "makes is not known yet: a mark would be on the one before, and overruled; try again once its record says "
-        f"'sent' (coordinator explain {target.pipeline} {target.partition}). If the environment is down for long, "
-        f"coordinator hold {target.pipeline} withdraws requests that were not sent"
+        f"'sent' ({command('explain', *target)}). If the environment is down for long, "
+        f"{command('hold', target.pipeline)} withdraws requests that were not sent"
     )

@@ -81,7 +81,7 @@ def _since(state: RunState | None, record: TriggerRecord | None) -> datetime | N
     """Since when it has its present state, if that is known."""
     from coordinator.model.trigger import Status
 
-    told = [state.observed_at or state.attempt.queued_at] if state is not None else []
+    told = [state.since] if state is not None else []
     if record is not None and (state is None or record.status is not Status.DONE):
         told.append(record.blocked_since or record.when)
     return max((one for one in told if one is not None), default=None)

@@ -24,6 +24,7 @@ from coordinator.cli.options import (
 )
 from coordinator.cli.output import hold_in_words, print_json, say
 from coordinator.model.phrases import counted
+from coordinator.model.shell import command
 
 if TYPE_CHECKING:
     from coordinator.cli.impact import Manner
@@ -124,9 +125,9 @@ def _release_hold(
     else:
         say(f"{held}: was not held")
         for partition in waiting:
-            say(f"  it waits in a partition: coordinator release {held} {partition}")
+            say(f"  it waits in a partition: {command('release', held, partition)}")
         if len(waiting) > 1:
-            say(f"  all of them: coordinator release {held} --all-partitions")
+            say(f"  all of them: {command('release', held, '--all-partitions')}")
     if waiting:
         raise typer.Exit(ExitCode.PROBLEM)
 
@@ -169,8 +170,8 @@ def _refuse(target: Target, waiting: Sequence[str]) -> NoReturn:
 
     elsewhere = f"it waits in {', '.join(waiting[:10])}" if waiting else "it waits for that nowhere"
     raise CoordinatorError(
-        f"{target} does not wait for a release; {elsewhere}; coordinator explain {target.pipeline} "
-        f"{target.partition} says how it stands, --force releases it in advance"
+        f"{target} does not wait for a release; {elsewhere}; {command('explain', *target)} "
+        f"says how it stands, --force releases it in advance"
     )
 
 

@@ -6,10 +6,10 @@ change. So nothing is refused.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterator
 
 from coordinator.commands.publish import read_publications
+from coordinator.model.alike import alike
 from coordinator.model.apart import form_of
 from coordinator.model.conditions import leaves
 from coordinator.model.named_partitions import named_partition
@@ -65,6 +65,6 @@ def _unnamed(store: Store, keys: Keys, pipeline: PipelineRef) -> Iterator[str]:
     }
     if pipeline not in named:
         numbered_alike = sorted(str(one) for one in named if numbers_in(one) == numbers_in(pipeline))
-        near = difflib.get_close_matches(str(pipeline), numbered_alike, n=_SHOWN, cutoff=_ALIKE)
+        near = alike(str(pipeline), numbered_alike, most=_SHOWN, cutoff=_ALIKE)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         yield f"no published document names {pipeline}, and this is its first run: nothing waits for it{hint}"

@@ -24,6 +24,7 @@ from coordinator.cli.options import (
 )
 from coordinator.cli.output import print_json, say
 from coordinator.model.phrases import counted, some_of
+from coordinator.model.shell import command
 
 if TYPE_CHECKING:
     from coordinator.cli.impact import Impact
@@ -107,8 +108,7 @@ def _cancel(store: Store, keys: Keys, target: Target, signature: Signature, *, a
         print_json({**about, "cancelled": done.changed, "on_its_way": done.on_its_way, "revision": done.revision})
     elif done.changed:
         doubt = (
-            f"; its intent is written, so its request may be out already: coordinator explain {target.pipeline} "
-            f"{target.partition}"
+            f"; its intent is written, so its request may be out already: {command('explain', *target)}"
             if done.on_its_way
             else ""
         )
@@ -123,7 +123,7 @@ def _cancel(store: Store, keys: Keys, target: Target, signature: Signature, *, a
 def _when(found: Impact, target: Target) -> str:
     """What the rerun waits for, if a person has to act first."""
     own = next((step for step in found.steps if step.target == target), None)
-    return "" if own is None or own.how.runs else f"; it is {own.how}: coordinator explain {target.pipeline}"
+    return "" if own is None or own.how.runs else f"; it is {own.how}: {command('explain', target.pipeline)}"
 
 
 def _refuse(found: Impact, target: Target) -> None:

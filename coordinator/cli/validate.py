@@ -70,13 +70,19 @@ def validate(
 
     Example: [bold]coordinator validate dependencies.json --config coordinator.toml[/bold]
     """
+    from coordinator.config.same_airflow import same_airflow
     from coordinator.config.settings import load_settings
     from coordinator.model.documents import json_schema
 
     if schema:
         print_json(json_schema())
         return
-    environments = None if environments_from is None else sorted(load_settings(environments_from).environments)
+    settings = None if environments_from is None else load_settings(environments_from)
+    environments = None if settings is None else sorted(settings.environments)
+    if settings is not None:
+        say_lines(
+            (f"{settings.file}: warning: {same.found}; {same.remedy}" for same in same_airflow(settings)), err=True
+        )
     all_good = True
     for file in files or [Path(_FILE)]:
         checked = _check(file, environments)

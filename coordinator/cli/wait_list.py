@@ -10,9 +10,11 @@ from coordinator.model.partitions.instants import format_instant
 from coordinator.model.phrases import counted
 from coordinator.model.stored import Unreadable
 from coordinator.model.view import readable_state
-from coordinator.model.waits import Completion, Wait, WaitStatus
+from coordinator.model.waits import Completion, Wait, WaitStatus, at_the_triggerer, untaken_place
+from coordinator.reading.untaken_sensors import untaken_in
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
     from coordinator.model.explanation.waits import WaitingSensor
@@ -22,16 +24,27 @@ if TYPE_CHECKING:
 
 
 def waits_of(reading: Reading, pipeline: PipelineRef | None, *, all_: bool) -> list[SeenWait]:
-    """The waits of a pipeline's sensors and those for it, or all. :param all_: also those with an answer."""
+    """The waits of a pipeline's sensors and those for it, or all.
+
+    :param all_: also those with an answer that their tasks have taken.
+    """
+    untaken = untaken_in(reading)
     return sorted(
         (
             seen
             for seen in reading.cache.waits
             if pipeline is None or pipeline in _both_sides(seen)
-            if all_ or isinstance(seen.value, Unreadable) or seen.value.status is WaitStatus.WAITING
+            if all_
+            or isinstance(seen.value, Unreadable)
+            or seen.value.status is WaitStatus.WAITING
+            or _is_untaken(seen, seen.value, untaken)
         ),
         key=lambda seen: seen.ref,
     )
+
+
+def _is_untaken(seen: SeenWait, wait: Wait, untaken: Collection[str]) -> bool:
+    return wait.status is WaitStatus.PASSED and untaken_place(seen.ref) in untaken
 
 
 def _both_sides(seen: SeenWait) -> tuple[PipelineRef, ...]:
@@ -39,8 +52,19 @@ def _both_sides(seen: SeenWait) -> tuple[PipelineRef, ...]:
     return (own,) if isinstance(seen.value, Unreadable) else (own, seen.value.upstream.pipeline.whole)
 
 
-def wait_as_json(reading: Reading, seen: SeenWait, now: datetime, *, waiting: WaitingSensor | None) -> dict[str, Any]:
-    """A wait for programs. :param waiting: why it has no answer yet."""
+def wait_as_json(
+    reading: Reading,
+    seen: SeenWait,
+    now: datetime,
+    *,
+    waiting: WaitingSensor | None,
+    untaken: Collection[str] = (),
+) -> dict[str, Any]:
+    """A wait for programs.
+
+    :param waiting: why it has no answer yet.
+    :param untaken: the places of those that have passed, and whose tasks have not gone on.
+    """
     ref, wait = seen.ref, seen.value
     found: dict[str, Any] = {
         "pipeline": str(ref.run.pipeline),
@@ -51,6 +75,7 @@ def wait_as_json(reading: Reading, seen: SeenWait, now: datetime, *, waiting: Wa
     }
     if isinstance(wait, Unreadable):
         return {**found, "status": "unreadable", "says": wait.reason, "remedies": ["clear the sensor"]}
+    is_untaken = _is_untaken(seen, wait, untaken)
     return {
         **found,
         "status": str(wait.status),
@@ -62,7 +87,18 @@ def wait_as_json(reading: Reading, seen: SeenWait, now: datetime, *, waiting: Wa
         },
         "since": format_instant(wait.since.replace(microsecond=0)) if wait.since is not None else None,
         "age": age_of(wait.since, now),
-        **_outcome(reading, seen, wait, waiting),
+        "passed_at": format_instant(wait.passed_at.replace(microsecond=0)) if wait.passed_at is not None else None,
+        "untaken": is_untaken,
+        **(_untaken(seen, wait, now) if is_untaken else _outcome(reading, seen, wait, waiting)),
+    }
+
+
+def _untaken(seen: SeenWait, wait: Wait, now: datetime) -> dict[str, Any]:
+    age = age_of(wait.passed_at, now)
+    ago = f" {roughly(age)} ago" if age is not None else ""
+    return {
+        "says": f"passed{ago}, not taken by its task",
+        "remedies": [at_the_triggerer(seen.ref.run.pipeline.environment)],
     }
 
 

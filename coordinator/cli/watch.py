@@ -71,6 +71,7 @@ def watch(
 
     from coordinator.cli.gc_tuning import RareCollections
     from coordinator.config.insecure import insecure_settings
+    from coordinator.config.same_airflow import same_airflow
     from coordinator.config.settings import load_settings
     from coordinator.controller.clock import SystemClock
     from coordinator.controller.http_app import application
@@ -93,6 +94,8 @@ def watch(
     log.info("settings.read", file=settings.file, environments=sorted(settings.environments))
     for insecure in insecure_settings(settings):
         log.warning("settings.insecure", reason=insecure.found, remedy=insecure.remedy)
+    for same in same_airflow(settings):
+        log.warning("settings.same_airflow", reason=same.found, remedy=same.remedy)
     clock = SystemClock()
     with contextlib.ExitStack() as stack:
         stack.enter_context(RareCollections())

@@ -339,6 +339,11 @@ class Reconciler:
         waits = self.queue or self.queue.waits_for_revision() or self.ledger or self.reconcile.requests or self._review
         return not waits and self._dispatchers.is_idle()
 
+    def problems(self) -> dict[str, str]:
+        """What environments have shown to be wrong, and no key in etcd, by place. Any thread may ask."""
+        of_environments = {f"environment {name}": what for name, what in self.environment_poller.problems().items()}
+        return of_environments | dict(self._observer.problems)
+
     def measures(self) -> Measures:
         """Its state in numbers. Any thread may ask."""
         unsettled = self.propagation.unsettled_readiness()
@@ -419,6 +424,7 @@ class Reconciler:
         self.reconcile.ask_from = now + self._term.predecessor_may_send_for()
         self._term.begin()
         self.environment_poller.begin_term(now)
+        self._observer.begin_term(now)
         self.asset_states.start_over()
         self._examine_everything(now, self.propagation.unsettled_by_age())
 

@@ -319,7 +319,6 @@ class Watcher:
         """The problems that follow from no key in etcd: others read them in this watcher's presence key."""
         found: dict[str, str | None] = dict(self._misnamed_reporters.problems)
         found[PLACE] = self._unknown_dags.problem
-        found |= {f"environment {name}": what for name, what in self.reconciler.environment_poller.problems().items()}
         for asset, pipeline in dict(self.reconciler.asset_states.loops).items():
             found[str(asset)] = (
                 f"{pipeline}, which is below it, emits it: its events from there do not count; take one of the two out"
@@ -328,6 +327,7 @@ class Watcher:
             found["compat.etl_state"] = self._etl_states.problem()
         if self._decisions is not None:
             found["decision log"] = self._decisions.problem
+        found |= self.reconciler.problems()
         return {place: what for place, what in found.items() if what is not None}
 
     def _turn(self) -> None:

@@ -278,12 +278,12 @@ class _Evaluator:
         return one
 
     def _is_handed_on(self, mapping: Assets, target: Target) -> bool:
-        """Whether an asset event goes to this downstream's environment: not one that has passed it already."""
+        """Whether an asset event goes to this downstream's environment."""
         seen = self._view.state(target)
         event = seen.value if seen is not None else None
         if not isinstance(event, AssetState) or not mapping.takes(event.uri):
             return False
-        return self._target.pipeline.environment not in event.path
+        return event.is_for(self._target.pipeline.environment, explicit=mapping.explicit)
 
     def _is_past(self, dependency: Dependency, target: Target, seen: SeenState) -> bool:
         """Whether a task ended before the dependency on it became active, although it was looked at later.

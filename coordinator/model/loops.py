@@ -10,13 +10,14 @@ from coordinator.model.view import Facts
 from coordinator.model.waits import Wait, is_cleared_by
 
 MAX_TARGETS = 10_000
-"""Targets that are searched for a loop. A search that exceeds this is treated as a loop."""
+"""Targets that are searched for a loop."""
 
 
-def is_loop(graph: Graph, facts: Facts, run: Target, wait: Wait) -> bool:
+def is_loop(graph: Graph, facts: Facts, run: Target, wait: Wait, *, if_unknown: bool = True) -> bool:
     """Whether what a sensor waits for depends on what would run again with it: the clears would go on for ever.
 
     :param run: the pipeline and the partition of the sensor's run.
+    :param if_unknown: the answer where more than :data:`MAX_TARGETS` would have to be searched.
     """
     goes_back = is_earlier(wait.upstream.partition, run.partition)
     if goes_back and graph.leads_only_back(run.pipeline, wait.upstream.pipeline):
@@ -31,7 +32,7 @@ def is_loop(graph: Graph, facts: Facts, run: Target, wait: Wait) -> bool:
             continue
         known.add(target)
         if len(known) > MAX_TARGETS:
-            return True
+            return if_unknown
         if (above := _directly_above(graph, facts, target)) is not None:
             to_visit += above
         elif graph.is_above(run.pipeline, target.pipeline):

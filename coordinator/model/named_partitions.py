@@ -6,13 +6,13 @@ date or date-time names a moment (in UTC if it has no zone), and the partition o
 
 from __future__ import annotations
 
-import difflib
 import heapq
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from coordinator.model.alike import alike
 from coordinator.model.partitions.instants import A_MOMENT, format_instant, parse_instant, partition_order
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -22,7 +22,7 @@ _MOMENT = re.compile(
 _LOCAL = re.compile(_DATE.pattern + r"T[0-9]{2}:[0-9]{2}:[0-9]{2}")
 _NEAREST = 3
 _ALIKE = 0.8
-"""The difflib ratio from which on one partition may be a typing error for the other."""
+"""The ratio of difflib from which on one partition may be a typing error for the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +166,7 @@ def _near(typed: str, known: Collection[str]) -> tuple[str, ...]:
     if read_moment(typed) is not None:  # any two moments look alike
         return _newest(one for one in known if one.startswith(typed[: len("2026-11-20")]))
     found = _newest(one for one in known if one.startswith(typed) or typed.startswith(one))
-    alike = difflib.get_close_matches(typed, known, n=_NEAREST, cutoff=_ALIKE)
-    return tuple(dict.fromkeys((*found, *alike)))
+    return tuple(dict.fromkeys((*found, *alike(typed, known, most=_NEAREST, cutoff=_ALIKE))))
 
 
 def _newest(partitions: Iterable[str]) -> tuple[str, ...]:

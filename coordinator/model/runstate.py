@@ -89,7 +89,8 @@ class RunState(msgspec.Struct, frozen=True, gc=False):
     marked: bool = False
     """A person has set this state, which overrules reports about this attempt."""
     ended_at: datetime | None = None
-    """When it ended, by the environment's clock; of a run only if it was seen long after (:data:`SEEN_AT_ONCE`)."""
+    """When it ended, by the environment's clock; of a run that was seen at once, when it was seen
+    (:data:`SEEN_AT_ONCE`). ``None``: nobody said when."""
 
     @property
     def completed_at(self) -> datetime | None:
@@ -99,16 +100,21 @@ class RunState(msgspec.Struct, frozen=True, gc=False):
         """
         return self.ended_at or self.observed_at
 
+    @property
+    def since(self) -> datetime | None:
+        """Since when it is in this state, as far as is known."""
+        return self.completed_at if self.state.is_terminal else self.observed_at or self.attempt.queued_at
+
 
 SEEN_AT_ONCE = timedelta(minutes=1)
 """A run that was seen to have ended this soon ended when it was seen: most keep one time, and not two."""
 
 
-def _ended_before(end_date: datetime | None, observed_at: datetime | None, *, marked: bool | None) -> datetime | None:
-    """The end of a run that was seen long after it; ``None``: the look says it. A person's mark is another end."""
-    if marked or end_date is None or observed_at is None:
-        return None
-    return end_date if observed_at - end_date > SEEN_AT_ONCE else None
+def _end_of(end_date: datetime | None, observed_at: datetime | None, *, marked: bool | None) -> datetime | None:
+    """When a run ended; ``None``: not known. A person's mark is another end, at the moment of the mark."""
+    if marked or observed_at is None or end_date is None:
+        return observed_at if marked else end_date
+    return end_date if observed_at - end_date > SEEN_AT_ONCE else observed_at
 
 
 def _of_a_run(state: State) -> State:
@@ -144,7 +150,7 @@ class RunStateDocument(BaseModel):
             attempt=Attempt(run_id=self.run_id, queued_at=self.queued_at, number=self.attempt),
             observed_at=self.observed_at or self.end_date,
             marked=bool(self.marked),
-            ended_at=_ended_before(self.end_date, self.observed_at, marked=self.marked),
+            ended_at=_end_of(self.end_date, self.observed_at or self.end_date, marked=self.marked),
         )
 
     def to_value(self) -> bytes:
@@ -183,7 +189,7 @@ class _KnownFields(msgspec.Struct, forbid_unknown_fields=True, gc=False):
         end_date = None if self.end_date is None else as_utc(self.end_date)
         observed_at = end_date if self.observed_at is None else as_utc(self.observed_at)
         attempt = Attempt(self.run_id, queued_at, self.attempt)
-        ended_at = _ended_before(end_date, observed_at, marked=self.marked)
+        ended_at = _end_of(end_date, observed_at, marked=self.marked)
         return RunState(_of_a_run(self.state), attempt, observed_at, bool(self.marked), ended_at)
 
 

@@ -33,7 +33,9 @@ def readiness_for(propagation: Propagation, run: Target, wait: Wait) -> Readines
     """
     upstream = wait.upstream
     found = _readiness(propagation, upstream, sensors=True)
-    if found is not Readiness.SETTLED and is_loop(propagation.graph, propagation, run, wait):
+    graph = propagation.graph
+    may_wait_back = found is not Readiness.SETTLED and graph.is_above(run.pipeline, upstream.pipeline)
+    if may_wait_back and is_loop(graph, propagation, run, wait, if_unknown=False):
         return _readiness(propagation, upstream, sensors=False)
     return found
 

@@ -13,7 +13,8 @@ import msgspec
 
 from coordinator.model import bounds
 from coordinator.model.conditions import On
-from coordinator.model.references import PipelineRef, Target
+from coordinator.model.printable import encodable
+from coordinator.model.references import PipelineRef, Target, WaitRef
 from coordinator.model.runstate import Attempt, RunState, State
 from coordinator.model.stored import Unreadable, WrittenRevision, WrittenTime, as_utc, read_stored
 
@@ -72,6 +73,7 @@ class Wait(msgspec.Struct, frozen=True):
         sensor is cleared.
     :ivar upstream: the pipeline or task, in the partition, that it waits for.
     :ivar since: when the sensor wrote it.
+    :ivar passed_at: when the leader let it pass.
     :ivar reason: why it was refused.
     :ivar rerun: whether the sensor is cleared when its upstream completes again.
     :ivar below: the ids of all tasks below the sensor, which are cleared with it; ``None``: not known, so that any task
@@ -88,6 +90,7 @@ class Wait(msgspec.Struct, frozen=True):
     reason: str = ""
     rerun: SensorRerun = SensorRerun.IGNORE
     below: tuple[str, ...] | None = None
+    passed_at: datetime | None = None
 
     def is_for(self, upstream: Target) -> bool:
         """Whether it has no answer yet, and waits for this."""
@@ -108,6 +111,7 @@ class _WaitDocument(msgspec.Struct, omit_defaults=True):
     try_number: int = 0
     since: WrittenTime | None = None
     completion: Completion | None = None
+    passed_at: WrittenTime | None = None
     reason: str = ""
 
 
@@ -131,6 +135,7 @@ def dump_wait(wait: Wait) -> bytes:
             try_number=wait.try_number,
             since=wait.since,
             completion=wait.completion,
+            passed_at=wait.passed_at,
             reason=wait.reason,
         )
     )
@@ -160,6 +165,7 @@ def _wait_of(value: bytes) -> Wait:
         since=as_utc(found.since),
         completion=found.completion,
         reason=found.reason,
+        passed_at=as_utc(found.passed_at),
     )
 
 
@@ -187,11 +193,30 @@ def is_cleared_by(wait: Wait, task_id: str) -> bool:
     return wait.below is None or task_id in wait.below
 
 
-def passed(wait: Wait, completion: Completion) -> Wait:
-    """The answer that lets a wait pass."""
-    return msgspec.structs.replace(wait, status=WaitStatus.PASSED, completion=completion, reason="")
+SENSORS = ("sensor ", "sensors of ")
+"""How the places begin under which a leader says, in its presence, that tasks of sensors have not taken answers."""
+
+
+def untaken_place(ref: WaitRef) -> str:
+    """That place of a sensor."""
+    return encodable(f"{SENSORS[0]}{ref.sensor} in run {ref.run_id}", limit=bounds.AIRFLOW_NAME)
+
+
+def untaken_place_of_more(environment: str) -> str:
+    """That place of the sensors of an environment that have none of their own."""
+    return encodable(f"{SENSORS[1]}{environment}", limit=bounds.AIRFLOW_NAME)
+
+
+def at_the_triggerer(environment: str) -> str:
+    """What a person can do about a sensor that has passed, and whose task has not gone on."""
+    return f"look at the triggerer of {environment}; the task's log says which etcd it asks, and why that fails"
+
+
+def passed(wait: Wait, completion: Completion, at: datetime) -> Wait:
+    """The answer that lets a wait pass. :param at: now."""
+    return msgspec.structs.replace(wait, status=WaitStatus.PASSED, completion=completion, passed_at=at, reason="")
 
 
 def refused(wait: Wait, reason: str) -> Wait:
     """The answer to a wait that could never pass."""
-    return msgspec.structs.replace(wait, status=WaitStatus.REFUSED, completion=None, reason=reason)
+    return msgspec.structs.replace(wait, status=WaitStatus.REFUSED, completion=None, passed_at=None, reason=reason)

@@ -25,6 +25,7 @@ from coordinator.model.partitions.instants import partition_order
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, State
+from coordinator.model.shell import command
 from coordinator.model.view import Readiness
 from coordinator.reading.reading import Reading
 from coordinator.reading.waiting_sensors import waiting_sensors
@@ -264,7 +265,7 @@ def _counted_on(graph: Graph) -> set[PipelineRef]:
 
 
 def _explain(target: Target) -> str:
-    return f"coordinator explain {target.pipeline} {target.partition}"
+    return command("explain", target.pipeline, target.partition)
 
 
 def _reach(begin: Iterable[Target], edges: Mapping[Target, Sequence[Target]]) -> Iterator[Target]:

@@ -11,17 +11,19 @@ from coordinator.controller.leading.unknown_dags import PLACE, names
 from coordinator.controller.state.problems import shown
 from coordinator.model.dependencies import Downstream
 from coordinator.model.explanation import Explanation, Kind, as_json, explain
-from coordinator.model.explanation.words import LISTED, listed
+from coordinator.model.explanation.words import LISTED, listed, sensor_name
 from coordinator.model.named_partitions import NamedPartition
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.publishing.publication import Publication
 from coordinator.model.publishing.unmet_lately import seen_in, untouched
-from coordinator.model.references import PipelineRef
+from coordinator.model.references import PipelineRef, Target
+from coordinator.model.waits import untaken_place
 from coordinator.model.who_waits import sensors_on
 from coordinator.reading.limit_reasons import limits_reached
 from coordinator.reading.naming import read_target, unknown_partition
 from coordinator.reading.reading import Reading
 from coordinator.reading.unmet_notes import unmet_notes
+from coordinator.reading.untaken_sensors import untaken_in
 from coordinator.reading.waiting_sensors import is_no_environment, waiting_sensors
 from coordinator.store.keys import Keys
 from coordinator.store.port import Store
@@ -111,11 +113,20 @@ def _notes(
     if sensors := sorted({one.ref.sensor for one in sensors_on(reading.cache.waits, target)}):
         yield f"{listed(sensors)} {'waits' if len(sensors) == 1 else 'wait'} for it, inside a run"
     yield from waits
+    yield from _untaken(reading, target)
     yield from _no_environments(reading, explanation, environments)
     if named.known and not past:
         yield from _about_dags(reading, explanation)
     of_dependencies = {place: what for place, what in reading.problems.items() if place.startswith("dependencies")}
     yield from (f"problem: {one}" for one in shown(of_dependencies).in_words())
+
+
+def _untaken(reading: Reading, run: Target) -> Iterator[str]:
+    """The sensors of a run that have passed, and whose tasks have not gone on."""
+    told = untaken_in(reading)
+    for seen in reading.cache.waits:
+        if seen.ref.run == run and (problem := told.get(untaken_place(seen.ref))) is not None:
+            yield f"its sensor {sensor_name(seen.ref)} {problem}"
 
 
 def _no_environments(reading: Reading, explanation: Explanation, environments: Collection[str]) -> Iterator[str]:

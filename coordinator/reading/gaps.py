@@ -11,6 +11,7 @@ from coordinator.model.gaps import Cause, Gap, find_gaps
 from coordinator.model.named_partitions import Span
 from coordinator.model.phrases import counted
 from coordinator.model.references import PipelineRef
+from coordinator.model.shell import command
 from coordinator.reading.reading import Reading
 
 IN_WORDS = {
@@ -56,10 +57,10 @@ class Missed:
         if self.counts:
             many = counted(sum(self.counts.values()), "partition has", "partitions have")
             causes = ", ".join(f"{count:,} {IN_WORDS[cause]}" for cause, count in self.counts.items())
-            of = f" {self.pipeline}" if self.pipeline is not None else ""
+            of = (self.pipeline,) if self.pipeline is not None else ()
             yield (
                 f"{many} not run on what their upstreams have completed ({causes}), and nothing starts them by itself; "
-                f"'coordinator gaps{of}' lists them, 'coordinator fill{of}' orders the runs"
+                f"{command('gaps', *of)} lists them, {command('fill', *of)} orders the runs"
             )
 
 

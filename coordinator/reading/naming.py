@@ -9,6 +9,7 @@ from coordinator.controller.state.publications import Publications
 from coordinator.errors import CoordinatorError
 from coordinator.model.named_partitions import NamedPartition, named_partition, spellings
 from coordinator.model.references import PipelineRef, Target
+from coordinator.model.shell import command
 from coordinator.reading.reading import Reading, UnknownPipeline, read, read_names
 from coordinator.reading.wanted_keys import About
 from coordinator.store.keys import Keys
@@ -80,7 +81,7 @@ def require_pipeline(reading: Reading, pipeline: PipelineRef) -> None:
 
 def unknown_partition(target: Target, named: NamedPartition) -> str:
     """The message about an unknown partition."""
-    lists = f"'coordinator explain {target.pipeline}' lists them"
+    lists = f"{command('explain', target.pipeline)} lists them"
     if named.near:
         hint = f"did you mean {' or '.join(named.near)}? {lists}"
     else:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TypeVar
 
 from coordinator.commands.publication_history import oldest_readable
@@ -15,6 +15,7 @@ from coordinator.controller.state.heartbeat import Heartbeat
 from coordinator.controller.state.publications import Publications
 from coordinator.controller.state.task_problems import task_problems
 from coordinator.errors import CoordinatorError
+from coordinator.model.alike import alike
 from coordinator.model.conditions import leaves
 from coordinator.model.graph import CycleFound, Graph
 from coordinator.model.propagation.propagation import Propagation
@@ -76,8 +77,9 @@ class Reading:
         if pipeline in known:
             return
         names = {str(one): one for one in sorted(known)}
-        near = [names[one] for one in difflib.get_close_matches(str(pipeline), names, n=5, cutoff=0.5)]
-        near += [one for one in names.values() if one.dag_id == pipeline.dag_id and one not in near]
+        near = [names[one] for one in alike(str(pipeline), names, most=5, cutoff=0.5)]
+        same = (one for one in names.values() if one.dag_id == pipeline.dag_id and one not in near)
+        near += islice(same, 5)
         hint = (
             f"did you mean {', '.join(map(str, near))}?"
             if near

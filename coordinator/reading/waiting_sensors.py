@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 
+from coordinator.model.alike import alike
 from coordinator.model.explanation.causes import Cause, Kind
 from coordinator.model.explanation.waits import WaitingSensor
 from coordinator.model.named_partitions import named_partition
@@ -101,10 +101,8 @@ def _other_spelling(upstream: Target, partitions: list[str]) -> Cause | None:
 
 def _near(pipeline: PipelineRef, known: Iterable[PipelineRef]) -> list[str]:
     """Known pipelines that may be meant: their environment and their DAG are like those named."""
-    alike = [one for one in known if _is_like(one.environment, pipeline.environment)]
-    names = difflib.get_close_matches(pipeline.dag_id, {one.dag_id for one in alike}, n=3, cutoff=0.6)
-    return [str(one) for name in names for one in sorted(alike) if one.dag_id == name][:3]
-
-
-def _is_like(name: str, other: str) -> bool:
-    return bool(difflib.get_close_matches(name, [other], cutoff=0.75))
+    environments = {one.environment for one in known}
+    likely = {pipeline.environment, *alike(pipeline.environment, environments, cutoff=0.75)}
+    there = [one for one in known if one.environment in likely]
+    names = alike(pipeline.dag_id, {one.dag_id for one in there})
+    return [str(one) for name in names for one in sorted(there) if one.dag_id == name][:3]

@@ -79,10 +79,10 @@ class ObservedRun:
     def after(self, before: datetime | None) -> ObservedRun:
         """The run as a newer attempt than the one of it that began then.
 
-        What stands for its start is the moment of the answer, in whole seconds: the attempt before it may have been
-        shorter.
+        What stands for its start is the moment of the answer, by a clock that may be another one than that by which
+        runs start. The attempt before is known exactly: just after it is before the start of this one.
         """
-        if not self.is_estimated or before is None or self.queued_at is None or self.queued_at > before:
+        if not self.is_estimated or before is None:
             return self
         return replace(self, queued_at=before + timedelta(microseconds=1))
 
@@ -219,6 +219,19 @@ class Looked:
         }
 
 
+class ListPlace(NamedTuple):
+    """Where the reading of a list goes on.
+
+    :ivar offset: so many runs have been read. :ivar last: the last one of them, if it is known.
+    """
+
+    offset: int = 0
+    last: RunRef | None = None
+
+
+BEGINNING = ListPlace()
+
+
 @dataclass(frozen=True, slots=True)
 class Changed:
     """Runs that have changed.
@@ -226,14 +239,14 @@ class Changed:
     :ivar runs: of all DAGs, as they are now.
     :ivar made_at: when the first answer was made, by the slower one of the clocks of its API server and its scheduler.
     :ivar behind: how old the scheduler's last heartbeat was by the API server's clock.
-    :ivar next_offset: there are more of them, from here on; ``None``: these are all.
-    :ivar error: the environment failed, or refused; ``runs`` may be incomplete.
+    :ivar next: there are more of them, from here on; ``None``: these are all.
+    :ivar error: the environment failed, or refused, before anything was read.
     """
 
     runs: tuple[ObservedRun, ...] = ()
     made_at: datetime | None = None
     behind: timedelta = timedelta(0)
-    next_offset: int | None = None
+    next: ListPlace | None = None
     error: CoordinatorError | None = None
 
 
@@ -274,11 +287,11 @@ class Runner(Protocol):
         :param timeout: seconds, for the whole look.
         """
 
-    def changed_runs(self, since: datetime | None, *, offset: int, timeout: float) -> Changed:
+    def changed_runs(self, since: datetime | None, *, place: ListPlace, timeout: float) -> Changed:
         """The runs of all DAGs that have changed since a moment, in pieces. Raises nothing.
 
         :param since: by the environment's own clock; ``None``: only ask what time it is there.
-        :param offset: where to go on.
+        :param place: where to go on.
         :param timeout: seconds, for one piece.
         """
 
@@ -329,7 +342,8 @@ class EnvironmentFault(enum.StrEnum):
                 return cls.SETTINGS
 
 
-class MissingTask(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class MissingTask:
     """A task that its DAG does not have. :ivar near: the tasks that may be meant, at most three."""
 
     dag_id: str

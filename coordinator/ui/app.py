@@ -77,6 +77,7 @@ def application(settings: Settings, store: Store) -> ASGIApp:
             Exception: _mistake,
         },
     )
+    routed.router.redirect_slashes = False  # it would send people to whatever host they have named
     names = frozenset(listens_as | ({ui.name} if ui.name else set()))
     return SecurityHeaders(KnownHosts(EncodedPaths(routed, ui.path), names), policy(pages))
 

@@ -7,6 +7,7 @@ browser of a person on this network can reach. It cannot do that with an address
 from __future__ import annotations
 
 import ipaddress
+import re
 from http import HTTPStatus
 
 from starlette.requests import Request
@@ -38,9 +39,10 @@ class KnownHosts:
 
 
 def host_in(header: str) -> str:
-    """The host in a header ``Host``, without its port and brackets, in lower case."""
+    """The host in a header ``Host``, without its port and brackets, in lower case; empty where it cannot be read."""
     if header.startswith("["):
-        return header[1:].partition("]")[0].lower()
+        host, end, port = header[1:].partition("]")
+        return host.lower() if end and "%" not in host and re.fullmatch(r"(:\d*)?", port) else ""
     return header.partition(":")[0].lower().rstrip(".")
 
 

@@ -7,6 +7,7 @@ import contextlib
 import signal
 import socket
 from collections.abc import Callable
+from typing import ClassVar
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -46,7 +47,6 @@ def serve(settings: Settings, listening: Callable[[str], object]) -> None:
             application(settings, store),
             http=_Connection,
             h11_max_incomplete_event_size=LARGEST_HEAD,
-            limit_concurrency=MOST_CONNECTIONS,
             timeout_graceful_shutdown=_END_WITHIN,
             ws="none",
             lifespan="off",
@@ -64,17 +64,30 @@ def serve(settings: Settings, listening: Callable[[str], object]) -> None:
 
 
 class _Connection(H11Protocol):
-    """A connection that is closed when it asks for nothing: whoever only holds connections keeps nobody out."""
+    """A connection that is closed when it asks for nothing, the oldest such one first where there are too many: whoever
+    only holds connections keeps nobody out."""
+
+    _open: ClassVar[dict[_Connection, None]] = {}
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
+        if len(self._open) >= MOST_CONNECTIONS:
+            next((one for one in self._open if one._is_idle()), self).transport.abort()
+        self._open[self] = None
         self.loop.call_later(IDLE, self._close_if_idle, None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._open.pop(self, None)
+        super().connection_lost(exc)
+
+    def _is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
 
     def _close_if_idle(self, before: object) -> None:
         if self.transport.is_closing():
             return
         if self.cycle is before:
-            self.transport.close()
+            self.transport.abort()
         else:
             self.loop.call_later(IDLE, self._close_if_idle, self.cycle)
 

@@ -477,7 +477,7 @@ class History:
         """Whether a task ended before each dependency of a pipeline that asks for it."""
         truth, entry = self.tasks.now.get((task, str(written.state.attempt.run_id))), self.wiring.entries.get(pipeline)
         asking = [leaf for leaf in leaves(entry.tree) if leaf.upstream == task.pipeline] if entry else []
-        ended_at = truth.ended_at if truth is not None else None
+        ended_at = self.at(task, truth.ended_at) if truth is not None and truth.ended_at is not None else None
         return bool(asking) and all(self.wiring.is_past(pipeline, leaf, ended_at) for leaf in asking)
 
     def led_knowing(self, revision: int) -> float:

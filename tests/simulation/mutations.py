@@ -630,9 +630,9 @@ def sensors_connect_nothing() -> AbstractContextManager[Any]:
 def cursors_move_before_all_is_written() -> AbstractContextManager[Any]:
     real = EnvironmentPoller._move_cursor
 
-    def move(self: EnvironmentPoller, poll: Any) -> None:
+    def move(self: EnvironmentPoller, name: str, poll: Any) -> None:
         poll.seen = []
-        real(self, poll)
+        real(self, name, poll)
         poll.cursor = poll.next_cursor + environment_poller.OVERLAP
 
     return patch.object(EnvironmentPoller, "_move_cursor", move)

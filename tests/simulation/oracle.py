@@ -26,7 +26,7 @@ class Facts:
     """What stands in etcd at rest, and what each pipeline has used.
 
     :ivar states: the completion, and the etcd revision of it.
-    :ivar ended_at: of tasks, by their environment's clock.
+    :ivar ended_at: of tasks.
     :ivar heard_of: everything that has a state, a record or an order.
     """
 
@@ -57,8 +57,8 @@ class Facts:
             heard_of=history.targets(),
             skipped=set(history.skipped),
             ended_at={
-                (run_id, truth.identity, str(truth.state)): truth.ended_at
-                for (_, run_id), truth in history.tasks.now.items()
+                (run_id, truth.identity, str(truth.state)): history.at(task, truth.ended_at) if truth.ended_at else None
+                for (task, run_id), truth in history.tasks.now.items()
             },
         )
 

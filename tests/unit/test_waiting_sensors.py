@@ -137,6 +137,8 @@ def test_an_environment_that_is_not_configured(world: SimulatedWorld, name: str,
     (sensor,) = waiting_sensors(reading, reading.cache.waits, environments=("default", "team_b"))
     (cause,) = sensor.causes
     assert f"is unknown: {says}" in cause.says
+    (concern,) = attention(reading, environments=("default", "team_b")).concerns
+    assert f"is unknown: {says}" in concern.cause.says
     assert (meant in cause.remedy) if meant is not None else ("did you mean" not in cause.remedy)
 
 

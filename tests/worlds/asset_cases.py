@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from coordinator.commands.emit import write_event
+from coordinator.model.assets.events import AssetEventDocument, new_event_id
 from coordinator.model.documents import parse_document
 from coordinator.model.order import GivenOrder, Order, dump_order
 from coordinator.model.publishing.publication import dump_publication
@@ -408,6 +410,22 @@ def case_match_and_except(world: SimulatedWorld) -> None:
     world.settle()
     assert [emitted(world, "finance", uri) for uri in uris] == [1, 0, 0]
     assert len(deliveries(world, "finance")) == 1
+
+
+@pytest.mark.promise("assets")
+def case_event_for_named_environments(world: SimulatedWorld) -> None:
+    """An explicit bridge hands on only what an operator emits for that consumer; another one hands on what is heard."""
+    for airflow in world.airflows.values():
+        airflow.assets.add(ORDERS)
+    bridges = [{"from": "sales", "to": ["finance"], "explicit": True}, {"from": "sales", "to": ["hr"]}]
+    world.dependencies({"assets": bridges})
+    emit(world)
+    world.settle()
+    assert [emitted(world, one) for one in ("finance", "hr")] == [0, 1]
+    told = AssetEventDocument(uri=ORDERS, to=["finance"], timestamp=world.clock.now())
+    write_event(world.store, world.keys, "sales", new_event_id(told), told)
+    world.settle()
+    assert [emitted(world, one) for one in ("finance", "hr")] == [1, 1]
 
 
 @pytest.mark.promise("assets")

@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -454,7 +455,13 @@ class RealWorld(EtcdWorld):
     def _report(self, environment: str, run: ObservedRun) -> None:
         pipeline = PipelineRef(environment, run.dag_id)
         queued_at = run.start_date or run.end_date if self._old else shown_queued_at(run.queued_at, run.end_date)
-        document = RunStateDocument(state=run.state, run_id=run.run_id, queued_at=queued_at)
+        document = RunStateDocument(
+            state=run.state,
+            run_id=run.run_id,
+            queued_at=queued_at,
+            end_date=run.end_date,
+            observed_at=datetime.now(UTC),
+        )
         is_silent = self._observed or environment in self._silent
         if run.state is not State.QUEUED and not is_silent:  # no listener in Airflow hears of queued
             self.report(Target(pipeline, partition_of(run)), document)

@@ -410,6 +410,7 @@ class SimulatedWorld(EtcdWorld):
             state=run.state,
             run_id=run.run_id,
             queued_at=shown_queued_at(run.queued_at, run.end_date),
+            end_date=run.end_date,
             observed_at=self._tick(),
         )
         self.report(Target(pipeline, partition_of(run)), document)

@@ -22,6 +22,7 @@ from coordinator.runners.port import (
     Changed,
     EnvironmentReport,
     EnvironmentUnavailable,
+    ListPlace,
     Looked,
     ObservedRun,
     Outcome,
@@ -142,9 +143,9 @@ class DirectRunner:
         del timeout
         return looking.look(self._client, asked, FAR)
 
-    def changed_runs(self, since: datetime | None, *, offset: int, timeout: float) -> Changed:
+    def changed_runs(self, since: datetime | None, *, place: ListPlace, timeout: float) -> Changed:
         del timeout
-        return changes.changed_runs(self._client, since, offset, FAR)
+        return changes.changed_runs(self._client, since, place, FAR)
 
     def check(self, dag_ids: Sequence[str], *, tasks: Mapping[str, Collection[str]] = NO_TASKS) -> EnvironmentReport:
         del tasks

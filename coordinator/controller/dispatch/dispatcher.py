@@ -38,6 +38,7 @@ from coordinator.runners.port import (
     EnvironmentUnavailable,
     Foreign,
     Happened,
+    ListPlace,
     NotHappened,
     Refused,
     RequestRefused,
@@ -226,10 +227,10 @@ class Dispatcher:
         """
         self._looks.add(one, timeout=timeout, followed=followed)
 
-    def observe(self, since: datetime | None, offset: int) -> None:
+    def observe(self, since: datetime | None, place: ListPlace) -> None:
         """Ask which runs have changed; parameters as in ``port.Runner``."""
         job = changes_job(
-            self.environment, self._runner, since, offset, timeout=self.limits.request_timeout, now=self._now
+            self.environment, self._runner, since, place, timeout=self.limits.request_timeout, now=self._now
         )
         self._executor.look(self.environment, job)
 

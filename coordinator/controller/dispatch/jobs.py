@@ -19,6 +19,7 @@ from coordinator.model.references import Target
 from coordinator.runners.port import (
     Changed,
     EnvironmentUnavailable,
+    ListPlace,
     Looked,
     Outcome,
     Runner,
@@ -177,7 +178,7 @@ def changes_job(
     environment: str,
     runner: Runner,
     since: datetime | None,
-    offset: int,
+    place: ListPlace,
     *,
     timeout: float,
     now: Callable[[], datetime],
@@ -187,7 +188,7 @@ def changes_job(
     def run() -> ChangesSeen:
         asked_at = now()
         try:
-            changed = runner.changed_runs(since, offset=offset, timeout=timeout)
+            changed = runner.changed_runs(since, place=place, timeout=timeout)
         except Exception as error:  # noqa: BLE001 - a defect of a runner must not stop the watcher
             changed = Changed(error=_defect("changes", error))
         return ChangesSeen(environment, since, asked_at, changed)

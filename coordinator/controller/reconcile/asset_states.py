@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from heapq import nsmallest
 from itertools import chain
 
 import structlog
@@ -28,6 +29,9 @@ from coordinator.model.references import PipelineRef, Target
 from coordinator.model.view import SeenState, readable_state
 
 _log = structlog.get_logger(__name__)
+
+AT_ONCE = 500
+"""Events that are handled in one step, which must be short."""
 
 
 class AssetStates:
@@ -77,7 +81,7 @@ class AssetStates:
         newest: dict[Target, tuple[Target, AssetState]] = {}
         # Oldest first: the event that closes a loop is the one that does not count.
         due = [event for event, at in self._pending.items() if at <= now]
-        for event in sorted(due, key=self._revision_of):
+        for event in nsmallest(AT_ONCE, due, key=self._revision_of):
             found = self._state_of(event)
             if found is None:
                 del self._pending[event]

@@ -22,9 +22,9 @@ from coordinator.controller.reconcile.observations import document_of, observati
 from coordinator.controller.state.cache import Cache
 from coordinator.controller.writes import RETRY_AFTER, commit_fenced
 from coordinator.model.cursor import dump_cursor
-from coordinator.model.partitions.instants import partition_of_run
+from coordinator.model.partitions.instants import format_instant, partition_of_run
 from coordinator.model.references import PipelineRef, Target
-from coordinator.runners.port import ObservedRun
+from coordinator.runners.port import BEGINNING, ListPlace, ObservedRun
 from coordinator.store.keys import Keys
 from coordinator.store.port import CreateRevisionIs, Put, Store, StoreError
 
@@ -66,7 +66,7 @@ class _PollState:
 
     :ivar cursor: changes since then are asked for; ``None``: the first answer will say what time it is there.
     :ivar known_revision: the latest of etcd that was known when the question was asked.
-    :ivar offset: where to go on, if there were more than one question reads.
+    :ivar place: where to go on, if there were more than one question reads.
     :ivar made_at: when the first of these answers was made.
     :ivar seen: the runs that were seen in them, until they stand in etcd.
     :ivar next_cursor: what the cursor becomes then.
@@ -79,7 +79,7 @@ class _PollState:
     cursor: datetime | None = None
     is_asking: bool = False
     known_revision: int = 0
-    offset: int = 0
+    place: ListPlace = BEGINNING
     made_at: datetime | None = None
     collected: list[_Seen] = field(default_factory=list)
     seen: list[_Seen] = field(default_factory=list)
@@ -145,7 +145,7 @@ class EnvironmentPoller:
             dispatcher = self._dispatchers.get(name)
             if dispatcher is not None and not poll.is_asking and now >= poll.due_at:
                 poll.is_asking, poll.known_revision = True, self._ledger.known_revision
-                dispatcher.observe(poll.cursor, poll.offset)
+                dispatcher.observe(poll.cursor, poll.place)
 
     def take(self, message: ChangesSeen, now: float) -> None:
         """Handle an answer: write what is new in it. :param now: monotonic seconds."""
@@ -161,20 +161,19 @@ class EnvironmentPoller:
             _log.info("environment.observed", environment=name, changed=len(changed.runs), new=news)
         if changed.error is not None:
             self._failed(name, poll, str(changed.error), now)
-            poll.offset, poll.collected, poll.made_at = 0, [], None
             return
         poll.answered_at = now
-        if poll.offset == 0:
+        if poll.place == BEGINNING:
             self._note_clock(name, changed.behind)
         poll.made_at = poll.made_at or changed.made_at or message.asked_at
         poll.collected += seen
-        poll.offset = changed.next_offset or 0
-        if changed.next_offset is not None:
-            if changed.next_offset == 0:
+        poll.place = changed.next or BEGINNING
+        if changed.next is not None:
+            if changed.next == BEGINNING:
                 poll.collected, poll.made_at = [], None
             poll.due_at = now
             return
-        self._move_cursor(poll)
+        self._move_cursor(name, poll)
         poll.pause = self._polling.every if news else min(poll.pause * GROWTH, self._polling.idle)
         poll.due_at = now + poll.pause
 
@@ -189,7 +188,7 @@ class EnvironmentPoller:
             written = self._cache.cursors.get(name)
             if poll.cursor is None or now < poll.write_at:
                 continue
-            if written is not None and poll.cursor - written < WRITTEN_EVERY:
+            if written is not None and timedelta(0) <= poll.cursor - written < WRITTEN_EVERY:
                 continue
             fence, put = (
                 CreateRevisionIs(self._keys.leader, term),
@@ -203,13 +202,16 @@ class EnvironmentPoller:
             else:
                 self._cache.cursors[name] = poll.cursor
 
-    def _move_cursor(self, poll: _PollState) -> None:
+    def _move_cursor(self, name: str, poll: _PollState) -> None:
         """Everything up to an answer has been read. The cursor moves on to the answer before, if all that was seen in
         that is in etcd by now. If not, this answer takes its place: it has everything since the same cursor."""
         assert poll.made_at is not None
         if poll.cursor is None:
             poll.cursor = poll.made_at  # what was before is not ours to tell
-        if poll.next_cursor is not None and not any(self._news_in(one) for one in poll.seen):
+        elif poll.made_at < poll.cursor - OVERLAP:
+            _log.warning("environment.clock_set_back", environment=name, cursor=format_instant(poll.cursor))
+            poll.cursor, poll.next_cursor = poll.made_at - OVERLAP, None
+        if poll.next_cursor is not None and not any(self._is_open(one) for one in poll.seen):
             poll.cursor = max(poll.cursor, poll.next_cursor)
         poll.next_cursor, poll.seen = poll.made_at - OVERLAP, poll.collected
         poll.made_at, poll.collected = None, []
@@ -221,6 +223,10 @@ class EnvironmentPoller:
         document = document_of(run, reported_by=self._ledger.reported_by, observed_at=seen.asked_at)
         self._ledger.state(seen.target, document.to_value(), askers=frozenset())
         return True
+
+    def _is_open(self, seen: _Seen) -> bool:
+        """Whether a run is to be asked about again: it is news, or whether it is, is not known."""
+        return self._cache.watermark_is_unknown(seen.target.pipeline) or self._news_in(seen) is not None
 
     def _news_in(self, seen: _Seen) -> ObservedRun | None:
         """The run as it is to be reported; ``None``: it is no news."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import chain
 
 import structlog
@@ -61,6 +62,15 @@ class Observer:
         self._following.clear()
         self._tasks.clear()
         self._waits.clear()
+
+    def begin_term(self, now: float) -> None:
+        """A term has begun: sensors that have passed are looked after. :param now: monotonic seconds."""
+        self._waits.begin_term(now)
+
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """What only looks have shown, by place. Any thread may ask."""
+        return self._waits.problems
 
     def next_at(self) -> float | None:
         """Monotonic seconds of the next question."""

@@ -21,7 +21,7 @@ from coordinator.model.runstate import Attempt, RunState, State
 from coordinator.model.tasks import TaskObservation, is_to_be_confirmed, observation_of
 from coordinator.model.taskstate import TaskState, dump_task_state, is_of_run, is_same_look, task_state_of
 from coordinator.model.view import Facts, Readiness, readable_state
-from coordinator.runners.port import ObservedTask, RequestRefused, TaskRef
+from coordinator.runners.port import ObservedRun, ObservedTask, RequestRefused, TaskRef
 
 _log = structlog.get_logger(__name__)
 
@@ -94,7 +94,7 @@ class TaskObserver:
         """Write what a look has shown. Returns whether there is anything new in it."""
         if not self._is_of_present_run(target, observed.run.run_id):
             return False  # there is another run in the partition by now, whose tasks count
-        run = Attempt(observed.run.run_id, observed.run.queued_at)
+        run = self._attempt_of(target, observed.run)
         ended = observed.run.state.is_terminal
         found = task_state_of(observed.instances, run=run, run_ended=ended, observed_at=asked_at)
         present = readable_state(self._cache.state(target))
@@ -104,6 +104,16 @@ class TaskObserver:
         _log.info("task.observed", task=str(target.pipeline), partition=target.partition, state=str(found.state))
         self._ledger.state(target, dump_task_state(found, reported_by=self._ledger.reported_by), askers=askers)
         return True
+
+    def _attempt_of(self, target: Target, run: ObservedRun) -> Attempt:
+        """The attempt of a run. What is estimated of a queued one is another moment at each look: the attempt that
+        stands in etcd is the same one."""
+        above = readable_state(self._cache.state(target.whole))
+        if run.is_estimated and above is not None and above.attempt.run_id == run.run_id:
+            if not above.state.is_terminal:
+                return above.attempt
+            run = run.after(above.attempt.queued_at)
+        return Attempt(run.run_id, run.queued_at)
 
     def refused(
         self, target: Target, ref: TaskRef, why: RequestRefused, asked_at: datetime, askers: frozenset[Target]

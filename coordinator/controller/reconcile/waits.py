@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 import structlog
 
@@ -10,6 +10,7 @@ from coordinator.controller.queue.work_queue import WorkQueue
 from coordinator.controller.reconcile.following import FollowedRun, Following
 from coordinator.controller.reconcile.ledger import Ledger
 from coordinator.controller.reconcile.task_observer import TaskObserver
+from coordinator.controller.reconcile.untaken_answers import UntakenAnswers
 from coordinator.controller.reconcile.upstream_checks import Checks
 from coordinator.controller.state.cache import Cache
 from coordinator.model.consumption import Consumed
@@ -56,17 +57,28 @@ class WaitController:
         self._queue = queue
         self._tasks = tasks
         self._following = Following(every=every)
+        self._untaken = UntakenAnswers(cache, every=every)
         self._removed: dict[Target, None] = {}
         self._doubted: dict[Target, tuple[int, int]] = {}
 
     def clear(self) -> None:
         self._following.clear()
+        self._untaken.clear()
         self._removed.clear()
         self._doubted.clear()
 
+    def begin_term(self, now: float) -> None:
+        """Look after the sensors that have passed, and whose runs go on. :param now: monotonic seconds."""
+        self._untaken.begin_term(now)
+
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """The sensors that have passed, and have not gone on, by place. Any thread may ask."""
+        return self._untaken.problems
+
     def next_at(self) -> float | None:
         """Monotonic seconds of the next look at a sensor's own task."""
-        return self._following.next_at()
+        return min((at for at in (self._following.next_at(), self._untaken.next_at()) if at is not None), default=None)
 
     def due(self, now: float, limit: int) -> Iterator[tuple[Target, TaskRef]]:
         """The tasks of sensors to look at now, at most so many."""
@@ -76,6 +88,7 @@ class WaitController:
             else:
                 assert isinstance(ref, TaskRef)
                 yield name, ref
+        yield from self._untaken.due(now, limit)
 
     def examine(self, name: Target, now: float) -> Target | None:
         """Answer a wait, if that can be done now.
@@ -111,11 +124,14 @@ class WaitController:
         elif self._is_checked(name, wait.upstream, used, now):
             self._checks.drop(name)
             _log.info("wait.passed", **_named(seen), upstream=str(wait.upstream), revision=used.revision)
-            self._ledger.wait(seen, passed(wait, Completion.of(RunState(used.state, used.attempt), used.revision)))
+            completion = Completion.of(RunState(used.state, used.attempt), used.revision)
+            answer = passed(wait, completion, self._propagation.now)
+            self._ledger.wait(seen, answer)
+            self._untaken.follow(ref, answer, now)
         return None
 
     def observed(
-        self, name: Target, seen: ObservedRun | ObservedTask | None, look: int, askers: Iterable[Target]
+        self, name: Target, seen: ObservedRun | ObservedTask | None, look: int, askers: Collection[Target]
     ) -> bool:
         """What a look at a sensor's own task has shown. Returns whether its wait is to be removed, or refused.
 
@@ -127,10 +143,15 @@ class WaitController:
         if known is None or not isinstance(known.value, Wait) or known.value.status is WaitStatus.REFUSED:
             self._doubted.pop(name, None)
             return False
+        instances = seen.instances if isinstance(seen, ObservedTask) else ()
+        if known.value.status is WaitStatus.PASSED:
+            self._untaken.observed(known.ref, known.value, instances, self._propagation.now)
+            if not askers:
+                return False
         found = assess_wait(
             known.value,
             known.ref,
-            seen.instances if isinstance(seen, ObservedTask) else (),
+            instances,
             may_be_older=look <= self._doubted_since(name, known.revision, look),
             removed_before=name in self._removed,
         )

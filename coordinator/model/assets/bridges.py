@@ -36,6 +36,7 @@ class Bridge(NamedTuple):
 
     :ivar match: patterns of URIs: events that fit one of them are handed on.
     :ivar but: ``except`` in the document: those that fit one of these are not.
+    :ivar explicit: of these, only events that name the consumer.
     """
 
     source: str
@@ -43,6 +44,7 @@ class Bridge(NamedTuple):
     match: tuple[str, ...] = (ANY,)
     but: tuple[str, ...] = ()
     rerun: Forwarding = Forwarding.FORWARD
+    explicit: bool = False
 
     @property
     def pipeline(self) -> PipelineRef:
@@ -58,7 +60,8 @@ def entries_of(bridges: Iterable[Bridge]) -> dict[PipelineRef, Downstream]:
         is_once = once[bridge.pipeline] = bridge.rerun is Forwarding.ONCE
         of_pipeline = found.setdefault(bridge.pipeline, {})
         for pattern in bridge.match:
-            of_pipeline[Dependency(events_of(bridge.source), mapping=Assets(pattern, bridge.but, is_once))] = None
+            mapping = Assets(pattern, bridge.but, is_once, bridge.explicit)
+            of_pipeline[Dependency(events_of(bridge.source), mapping=mapping)] = None
     return {
         pipeline: Downstream(
             pipeline,
@@ -72,13 +75,14 @@ def entries_of(bridges: Iterable[Bridge]) -> dict[PipelineRef, Downstream]:
 def bridges_in(document: Document) -> Iterator[Bridge]:
     """The bridges of a document, in order; those that differ in nothing but their patterns are one."""
     for pipeline in sorted(filter(is_delivery, document)):
-        together: dict[tuple[tuple[str, ...], bool], list[str]] = {}
+        together: dict[tuple[tuple[str, ...], bool, bool], list[str]] = {}
         for leaf in leaves(document[pipeline].condition):
             assert isinstance(leaf.mapping, Assets)
-            together.setdefault((leaf.mapping.but, leaf.mapping.once), []).append(leaf.mapping.match)
-        for (but, once), match in sorted(together.items()):
+            alike = leaf.mapping.but, leaf.mapping.once, leaf.mapping.explicit
+            together.setdefault(alike, []).append(leaf.mapping.match)
+        for (but, once, explicit), match in sorted(together.items()):
             rerun = Forwarding.ONCE if once else Forwarding.FORWARD
-            yield Bridge(source_of(pipeline), pipeline.environment, tuple(sorted(match)), but, rerun)
+            yield Bridge(source_of(pipeline), pipeline.environment, tuple(sorted(match)), but, rerun, explicit)
 
 
 def without_bridges(document: Document) -> Mapping[PipelineRef, Downstream]:
@@ -100,6 +104,8 @@ class Step(NamedTuple):
 def circles(document: Document, *, through: Iterable[PipelineRef] | None = None) -> Iterator[tuple[Step, ...]]:
     """The circles in which an event of one URI may be handed on, one for each pair of environments at most.
 
+    An event that was handed on names no consumer, so that no explicit bridge hands it on again.
+
     Each step shares a URI with the next one. Whether all of them share one is not looked into: in doubt it is a circle.
 
     :param through: only those over one of these entries.
@@ -109,7 +115,7 @@ def circles(document: Document, *, through: Iterable[PipelineRef] | None = None)
         for pipeline, entry in sorted(document.items())
         if is_delivery(pipeline)
         for leaf in leaves(entry.condition)
-        if isinstance(leaf.mapping, Assets)
+        if isinstance(leaf.mapping, Assets) and not leaf.mapping.explicit
     ]
     by_source: dict[str, list[Step]] = {}
     for step in steps:

@@ -20,6 +20,9 @@ from coordinator.model.partitions.assets import identity_in
 from coordinator.model.runstate import Attempt, RunState, State
 from coordinator.model.stored import Instant, Unreadable, read_stored
 
+LISTENER = "airflow-listener"
+"""The beginning of ``reported_by`` of what Airflow's listener was told of."""
+
 OURS = "coordinator"
 """The member of ``extra`` in which the coordinator says where an event comes from."""
 
@@ -49,6 +52,7 @@ class Origin(BaseModel):
 class AssetEventDocument(BaseModel):
     """The JSON of an asset event. Unknown fields are kept.
 
+    :ivar to: the environments that it is for, where a task has named them; empty: those to which a bridge leads.
     :ivar timestamp: when the listener was told of it, by its clock; Airflow's event has no time.
     :ivar event: its id, where the event is the state of its asset.
     """
@@ -64,13 +68,19 @@ class AssetEventDocument(BaseModel):
     map_index: int | None = None
     partition_key: str | None = None
     extra: dict[str, Any] = {}
+    to: Annotated[list[str], Field(max_length=bounds.ASSET_PATH)] = []
     timestamp: Instant
     reported_by: str | None = None
     event: str | None = None
 
     @property
     def origin(self) -> Origin | None:
-        """What the coordinator has written into it; ``None``: it was emitted in this environment."""
+        """What the coordinator has written into it; ``None``: it was emitted in this environment.
+
+        A task may write anything there. What Airflow says that a task has emitted was not handed on by us.
+        """
+        if self.dag_id is not None and (self.reported_by or "").startswith(LISTENER):
+            return None
         try:
             return Origin.model_validate(self.extra.get(OURS))
         except ValidationError:  # anybody may write anything there
@@ -83,7 +93,7 @@ class AssetEventDocument(BaseModel):
         """
         try:
             size = len(json.dumps(self.extra, ensure_ascii=False).encode())
-            value = self.model_dump_json(exclude_none=True).encode()
+            value = self.model_dump_json(exclude_none=True, exclude=None if self.to else {"to"}).encode()
         except (ValueError, RecursionError) as error:  # half a surrogate pair is no UTF-8
             raise InvalidEvent(f"the event of {self.uri!r} cannot be written down: {error}") from error
         if size > bounds.ASSET_EXTRA:
@@ -103,12 +113,20 @@ class AssetState(RunState, frozen=True, gc=False):
     ``attempt`` is the event's id: an event that is put again is the same one.
 
     :ivar path: the environments that it had passed before the present one.
+    :ivar to: the environments that it is for; empty: no task has named any.
     :ivar content: its JSON.
     """
 
     uri: str = ""
     path: tuple[str, ...] = ()
+    to: tuple[str, ...] = ()
     content: bytes = b""
+
+    def is_for(self, environment: str, *, explicit: bool) -> bool:
+        """Whether it is handed on to an environment. :param explicit: only if it names it."""
+        if environment in self.path:
+            return False
+        return environment in self.to if self.to or explicit else True
 
     def document(self) -> AssetEventDocument:
         """All of it."""
@@ -145,19 +163,25 @@ def _state_of(event_id: str, value: bytes) -> AssetState:
         State.SUCCESS,
         Attempt(event_id, None, 1),
         document.timestamp,
+        ended_at=document.timestamp,
         uri=document.uri,
         path=tuple(origin.path) if origin is not None else (),
+        to=tuple(document.to),
         content=value,
     )
 
 
-def new_event_id(document: AssetEventDocument) -> str:
+def new_event_id(document: AssetEventDocument, *, attempt: tuple[datetime, str] | None = None) -> str:
     """A name for an event: when, of which origin, and what no other event has.
 
     Its origin is the uri, DAG, run, task, map index and partition key: another attempt of the same task has the same
     one. An event that was handed on keeps the origin that it had; one that no task has emitted has one of its own.
+
+    :param attempt: of a task that may try again, when it began and its name: each try makes the same name.
     """
-    unique = token_hex(6)
+    moment, unique = document.timestamp, token_hex(6)
+    if attempt is not None:
+        moment, unique = attempt[0], blake2b(attempt[1].encode(errors="surrogatepass"), digest_size=6).hexdigest()
     origin = document.origin
     if origin is not None:
         told = identity_in(origin.event)
@@ -174,7 +198,7 @@ def new_event_id(document: AssetEventDocument) -> str:
             ]
         )
     digest = blake2b(f"{document.uri}\n{told}".encode(errors="surrogatepass"), digest_size=8).hexdigest()
-    return f"{document.timestamp.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}-{digest}-{unique}"
+    return f"{moment.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}-{digest}-{unique}"
 
 
 def extra_to_send(document: AssetEventDocument, event_id: str, environment: str) -> dict[str, Any]:

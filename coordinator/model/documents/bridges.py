@@ -50,7 +50,7 @@ class BridgeReader:
             hint = f" (a pipeline of that name is written {DEFAULT_ENVIRONMENT}/{ASSETS_KEY})"
             self._findings.expected(cursor, "a list of bridges, each an object", hint=hint)
             return {}
-        first: dict[tuple[PipelineRef, str], Cursor] = {}
+        first: dict[tuple[PipelineRef, str, bool], Cursor] = {}
         places: dict[PipelineRef, Cursor] = {}
         bridges: list[Bridge] = []
         number = 0
@@ -63,7 +63,7 @@ class BridgeReader:
                     return {}
                 places[bridge.pipeline] = item
                 for pattern in bridge.match:
-                    before = first.setdefault((bridge.pipeline, pattern), item)
+                    before = first.setdefault((bridge.pipeline, pattern, bridge.explicit), item)
                     if before is not item:
                         reason = f"{described(pattern)} from {bridge.source} to {bridge.consumer} is there twice"
                         self._findings.add(item, reason, "merge the two", first=before)
@@ -97,11 +97,13 @@ class BridgeReader:
         match = self._list(fields.get("match"), "a list of patterns", self._pattern) or (ANY,)
         but = self._list(fields.get("except"), "a list of patterns", self._pattern)
         rerun = self._fields.choice(fields.get("rerun"), Forwarding.FORWARD)
+        explicit = self._fields.yes_or_no(fields.get("explicit"), False)
         if source is None:
             return []
         if source in consumers:
             self._findings.add(fields["to"], f"{source} would hand its events on to itself", f"take {source} out of it")
-        return [Bridge(source, one, match, tuple(sorted(but)), rerun) for one in consumers if one != source]
+        bridge = Bridge(source, "", match, tuple(sorted(but)), rerun, explicit)
+        return [bridge._replace(consumer=one) for one in consumers if one != source]
 
     def _list(self, cursor: Cursor | None, expected: str, read: Callable[[Cursor], str | None]) -> tuple[str, ...]:
         if cursor is None:
@@ -135,4 +137,6 @@ def _dumped(bridge: Bridge) -> dict[str, Any]:
         fields["except"] = list(bridge.but)
     if bridge.rerun is not Forwarding.FORWARD:
         fields["rerun"] = str(bridge.rerun)
+    if bridge.explicit:
+        fields["explicit"] = True
     return fields

@@ -152,6 +152,11 @@ BRIDGE: Final = form(
     Field("match", _PATTERNS, "Which assets, by their URIs; all of them without it."),
     Field("except", _PATTERNS, "Which of these are left out."),
     Field("rerun", words(Forwarding, Forwarding.FORWARD)),
+    Field(
+        "explicit",
+        {"type": "boolean", "default": False},
+        "true: only events for which an AssetEventOperator names the consumer.",
+    ),
 )
 
 # Partition mappings

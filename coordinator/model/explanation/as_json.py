@@ -15,7 +15,7 @@ from coordinator.model.explanation.words import state_of
 from coordinator.model.hold import hold_as_json
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.references import Target
-from coordinator.model.runstate import Attempt, Unreadable
+from coordinator.model.runstate import Attempt, RunState, Unreadable
 from coordinator.model.sensors import EvaluatedSensor
 from coordinator.model.view import SeenOrder, SeenRecord, SeenState, readable_state
 
@@ -105,6 +105,7 @@ def _input(one: EvaluatedInput) -> Json:
         "revision": one.seen.revision if one.seen is not None else None,
         **_attempt(state.attempt if state is not None else Attempt()),
         "observed_at": _instant(state.observed_at if state is not None else None),
+        "ended_at": _ended_at(state),
         "consumed_revision": one.consumed.revision if isinstance(one.consumed, Consumed) else None,
         "consumed": _consumed(one.consumed) if isinstance(one.consumed, Consumed) else None,
         "consumed_before": one.consumed is not None,
@@ -138,8 +139,14 @@ def _state(seen: SeenState | None) -> Json | None:
         "state": seen.value.state,
         **_attempt(seen.value.attempt),
         "observed_at": _instant(seen.value.observed_at),
+        "ended_at": _ended_at(seen.value),
         "revision": seen.revision,
     }
+
+
+def _ended_at(state: RunState | None) -> str | None:
+    """When it ended; ``None`` where that is not known."""
+    return _instant(state.ended_at) if state is not None and state.state.is_terminal else None
 
 
 def _record(seen: SeenRecord | None) -> Json | None:

@@ -199,7 +199,7 @@ def cause_at_rest(propagation: Propagation, one: EvaluatedInput, via: tuple[Targ
     """The cause for a settled input whose state does not meet the dependency."""
     state = readable_state(one.seen)
     if state is not None and state.state is not State.FAILED and one.dependency.on.satisfied_by(state.state):
-        run_id, since = state.attempt.run_id, state.observed_at
+        run_id, since = state.attempt.run_id, state.since
         return Cause(one.target, Kind.TOO_OLD, f"{did(state)}; {_too_old(one)}", "run it again", via, run_id, since)
     return not_met(propagation, one.target, one.dependency.on, via)
 
@@ -230,7 +230,7 @@ def not_met(propagation: Propagation, upstream: Target, on: On, via: tuple[Targe
     if state.state is State.FAILED:
         return failure(upstream, state, via)
     says = f"{did(state)}; it is waited for until it {asked_for(on)}"
-    return Cause(upstream, Kind.NOT_YET, says, "", via, state.attempt.run_id, state.observed_at)
+    return Cause(upstream, Kind.NOT_YET, says, "", via, state.attempt.run_id, state.since)
 
 
 def _missed(propagation: Propagation, target: Target, via: tuple[Target, ...]) -> Cause | None:
@@ -259,7 +259,7 @@ def failure(target: Target, state: RunState, via: tuple[Target, ...] = ()) -> Ca
     run_id = state.attempt.run_id
     what = "it" if target.pipeline.task or not run_id else f"its run {run_id}"
     remedy = f"clear {what} once what broke it is fixed"
-    return Cause(target, Kind.FAILED, did(state), remedy, via, run_id, state.observed_at)
+    return Cause(target, Kind.FAILED, did(state), remedy, via, run_id, state.since)
 
 
 def _too_old(one: EvaluatedInput) -> str:
@@ -316,7 +316,7 @@ def _task_goes_on(propagation: Propagation, task: Target, via: tuple[Target, ...
     pipeline, run = propagation.decide(task.whole), readable_state(propagation.state(task.whole))
     if run is None or pipeline.due or pipeline.readiness is Readiness.STUCK:
         return
-    since = run.observed_at or run.attempt.queued_at
+    since = run.since
     if (refused := _refused(propagation, task, via)) is not None:
         yield refused
         return
@@ -361,9 +361,8 @@ def _task_not_ended(propagation: Propagation, task: Target, via: tuple[Target, .
 
 
 def _running(target: Target, state: RunState, via: tuple[Target, ...]) -> Cause:
-    since = state.observed_at or state.attempt.queued_at
     says = f"{did(state)}{_IF_PAUSED if state.state is State.QUEUED else ''}"
-    return Cause(target, Kind.RUNNING, says, "", via, state.attempt.run_id, since)
+    return Cause(target, Kind.RUNNING, says, "", via, state.attempt.run_id, state.since)
 
 
 def _in_flight(target: Target, record: TriggerRecord, via: tuple[Target, ...]) -> Cause:

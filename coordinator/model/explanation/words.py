@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -14,6 +13,7 @@ from coordinator.model.partitions import Identity
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.references import Target, WaitRef
 from coordinator.model.runstate import RunState, State, Unreadable
+from coordinator.model.shell import command
 from coordinator.model.view import SeenState
 
 LISTED = 10
@@ -68,9 +68,11 @@ def run_in_words(state: RunState) -> str:
 
 
 def when_in_words(state: RunState) -> str:
-    """Since when a run is in this state."""
-    known = state.completed_at if state.state.is_terminal else state.observed_at or state.attempt.queued_at
-    return moment("at" if state.state.is_terminal else "since", known)
+    """Since when a run is in this state; where nobody said when it ended, when that was seen."""
+    if not state.state.is_terminal:
+        return moment("since", state.since)
+    seen = moment("seen at", state.observed_at)
+    return moment("at", state.ended_at) or (seen and f",{seen}")
 
 
 def did(state: RunState, *, in_run: bool = True) -> str:
@@ -102,17 +104,17 @@ def hold_in_words(hold: Hold | Unreadable | None) -> str:
 
 def how_to_release(target: Target, partition: bool = False) -> str:
     """The command to release. :param partition: release the rerun policy ``hold`` in this partition, and not a hold."""
-    return f"coordinator release {target.pipeline}{f' {target.partition}' if partition else ''}"
+    return command("release", target.pipeline, *([target.partition] if partition else []))
 
 
 def how_to_report(target: Target) -> str:
     """The command to report an end, here a success, quoted for a shell."""
-    return f"coordinator report {target.pipeline} success -p {shlex.quote(target.partition)}"
+    return command("report", target.pipeline, "success", "-p", target.partition)
 
 
 def how_to_fill(target: Target) -> str:
     """The command that orders a run on what is there."""
-    return f"coordinator fill {target.pipeline} {shlex.quote(target.partition)}"
+    return command("fill", target.pipeline, target.partition)
 
 
 def asked_for(on: On) -> str:

@@ -23,11 +23,13 @@ class Assets:
     :ivar but: patterns of URIs that are left out. They may be changed while events wait.
     :ivar once: events of the same origin, such as those of a run that was cleared, are inputs of one delivery.
         Otherwise each event has its own.
+    :ivar explicit: only events that name the consumer are inputs.
     """
 
     match: str
     but: tuple[str, ...] = field(default=())
     once: bool = False
+    explicit: bool = False
 
     def downstreams(self, upstream: str) -> tuple[str, ...]:
         """The one partition that an event feeds."""
@@ -50,4 +52,5 @@ class Assets:
 
     def __str__(self) -> str:
         but = f" but {', '.join(self.but)}" if self.but else ""
-        return f"uri {self.match}{but}{', once' if self.once else ''}"
+        words = f"{', once' if self.once else ''}{', explicit' if self.explicit else ''}"
+        return f"uri {self.match}{but}{words}"

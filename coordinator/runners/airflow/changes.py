@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 
+from coordinator.errors import CoordinatorError
 from coordinator.model import bounds
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.printable import printable
@@ -26,9 +27,11 @@ from coordinator.runners.airflow.listing import PAGE, Page
 from coordinator.runners.airflow.looking import ANY_DAG
 from coordinator.runners.airflow.runs import refusal
 from coordinator.runners.port import (
+    BEGINNING,
     AnswerTooLarge,
     Changed,
     EnvironmentUnavailable,
+    ListPlace,
     ObservedRun,
     RequestRefused,
     RunRef,
@@ -39,55 +42,61 @@ _log = structlog.get_logger(__name__)
 PAGES = 20
 """Pages that are read in one go: two thousand runs. The rest follows."""
 
-DOWN = timedelta(hours=1)
-"""A scheduler whose heartbeat is older is taken to be down when an environment is asked for the first time. Otherwise
-the runs of all the time that it has been down would count as new."""
 
+def changed_runs(client: AirflowClient, since: datetime | None, place: ListPlace, deadline: Deadline) -> Changed:
+    """Raises nothing; parameters as in ``port.Runner``.
 
-def changed_runs(client: AirflowClient, since: datetime | None, offset: int, deadline: Deadline) -> Changed:
-    """Raises nothing; parameters as in ``port.Runner``."""
+    Each page begins with the last run of the one before it. Where that stands elsewhere, runs were deleted, and others
+    have moved forward and may have been passed over: it begins again.
+    """
     runs: list[ObservedRun] = []
-    first_made_at: datetime | None = None
+    made_at: datetime | None = None
     behind = timedelta(0)
-    total: int | None = None
     query: dict[str, str | int] = {"order_by": "id"}
     if since is not None:
         query["updated_at_gte"] = format_instant(since)
     limit = 1 if since is None else PAGE
+    (offset, last), begun_at = place, place
     try:
-        if offset == 0:
+        if place == BEGINNING:
             behind = _scheduler_behind(client, deadline)
         for _ in range(PAGES):
+            begin = offset if last is None else offset - 1
             try:
-                answer = client.get(ANY_DAG, query={**query, "limit": limit, "offset": offset}, deadline=deadline)
+                answer = client.get(ANY_DAG, query={**query, "limit": limit, "offset": begin}, deadline=deadline)
                 if answer.status != 200:
                     raise refusal(answer)
                 page = _read_page(client, answer)
             except (AnswerTooLarge, _UnreadableRuns) as error:
-                if limit == 1:
-                    if isinstance(error, AnswerTooLarge):
-                        _log.warning("observe.run_too_large", environment=repr(client), reason=str(error))
-                    else:
-                        _log.warning(
-                            "observe.run_unreadable", environment=repr(client), place=offset, reason=str(error)
-                        )
+                if limit == 1 and last is None:
+                    _log_one_run(client, offset, error)
                     offset, limit = offset + 1, PAGE
-                limit = max(1, limit // 2)
+                limit, last = max(1, limit // 2), None
                 continue
-            first_made_at = first_made_at or (answer.date and answer.date - behind)
+            made_at = made_at or (answer.date and answer.date - behind)
             if since is None:
-                return Changed(made_at=answer.date if behind > DOWN else first_made_at, behind=behind)
-            if total is not None and page.total < total:
-                # A run was deleted: what was behind it has moved forward, and may have been passed over.
-                return Changed(tuple(runs), made_at=first_made_at, behind=behind, next_offset=0)
-            total = page.total
-            runs += page.items.values()
-            offset += page.length
-            if page.length == 0 or offset >= total:
-                return Changed(tuple(runs), made_at=first_made_at, behind=behind)
+                return Changed(made_at=made_at, behind=behind)
+            refs = list(page.items)
+            if last is not None and refs[:1] != [last]:
+                return Changed(tuple(runs), made_at=made_at, behind=behind, next=BEGINNING)
+            runs += [run for ref, run in page.items.items() if ref != last]
+            offset, last = begin + page.length, refs[-1] if refs else last
+            if page.length == 0 or offset >= page.total:
+                return Changed(tuple(runs), made_at=made_at, behind=behind)
+            limit = min(PAGE, limit * 2)
     except (EnvironmentUnavailable, RequestRefused) as error:
-        return Changed(tuple(runs), made_at=first_made_at, behind=behind, error=error.with_traceback(None))
-    return Changed(tuple(runs), made_at=first_made_at, behind=behind, next_offset=offset)
+        if (offset, last) == begun_at:
+            return Changed(error=error.with_traceback(None))
+        _log.info("observe.unfinished", environment=repr(client), runs=len(runs), reason=str(error))
+    return Changed(tuple(runs), made_at=made_at, behind=behind, next=ListPlace(offset, last))
+
+
+def _log_one_run(client: AirflowClient, place: int, error: CoordinatorError) -> None:
+    """A single run is passed over. :param place: in the list."""
+    if isinstance(error, AnswerTooLarge):
+        _log.warning("observe.run_too_large", environment=repr(client), reason=str(error))
+    else:
+        _log.warning("observe.run_unreadable", environment=repr(client), place=place, reason=str(error))
 
 
 def _scheduler_behind(client: AirflowClient, deadline: Deadline) -> timedelta:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from coordinator.model.alike import alike
 from coordinator.runners.airflow.answers import Answer, DagAnswer, HealthAnswer, TasksOfDagAnswer, VersionAnswer
 from coordinator.runners.airflow.client import AirflowClient, addressable_dag, segment
 from coordinator.runners.airflow.deadline import Deadline
@@ -106,7 +106,7 @@ def _missing_tasks(
             raise refusal(answer)
         known = {task.task_id for task in answer.read(TasksOfDagAnswer).tasks}
         for task_id in sorted({*wanted} - known):
-            near = difflib.get_close_matches(task_id, sorted(known), n=3, cutoff=0.6)
+            near = alike(task_id, sorted(known))
             yield MissingTask(dag_id, task_id, tuple(near))
 
 

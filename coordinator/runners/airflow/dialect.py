@@ -2,8 +2,8 @@
 
 The rest of this package speaks either. Airflow 2 does not show when a run was queued, by which attempts are told apart.
 Its start stands for that: it is new after every clear. Until the run has started, the moment at which Airflow answers
-stands for it, by Airflow's own clock, less :data:`UNSURE`: later than the start of the attempt before, and earlier than
-the start of this one.
+stands for it, by Airflow's own clock, less :data:`UNSURE`: earlier than the start of this one. Where the attempt before
+is known, the moment just after that stands for it (:meth:`~coordinator.runners.port.ObservedRun.after`).
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from coordinator.runners.airflow.answers import (
 from coordinator.runners.airflow.listing import Page
 from coordinator.runners.port import AssetDelivery, ObservedRun, RunRef
 
-UNSURE = timedelta(seconds=1)
-"""``Date`` has whole seconds, and the clocks of a web server and a scheduler may differ by some milliseconds."""
+UNSURE = timedelta(minutes=1)
+"""So far the clock of a web server may be ahead of that of a scheduler."""
 
 
 @dataclass(frozen=True, slots=True)

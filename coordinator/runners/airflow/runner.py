@@ -19,6 +19,7 @@ from coordinator.runners.port import (
     AnswerTooLarge,
     Changed,
     EnvironmentReport,
+    ListPlace,
     Looked,
     Outcome,
     Permit,
@@ -70,8 +71,8 @@ class AirflowRunner:
     def look(self, asked: Sequence[RunOrTask], *, timeout: float) -> Looked:
         return looking.look(self._client, asked, Deadline(timeout))
 
-    def changed_runs(self, since: datetime | None, *, offset: int, timeout: float) -> Changed:
-        return changes.changed_runs(self._client, since, offset, Deadline(timeout))
+    def changed_runs(self, since: datetime | None, *, place: ListPlace, timeout: float) -> Changed:
+        return changes.changed_runs(self._client, since, place, Deadline(timeout))
 
     def check(self, dag_ids: Sequence[str], *, tasks: Mapping[str, Collection[str]] = NO_TASKS) -> EnvironmentReport:
         return checking.check(

@@ -20,7 +20,8 @@ from tests.faults.line import Line
 
 HERE = Path(__file__).parent
 SALES, FINANCE = "sales", "finance"
-DAGS = {SALES: ("publish", "unheard_of", "private"), FINANCE: ("consume", "consume_private")}
+DAGS = {SALES: ("publish", "unheard_of", "private"), FINANCE: ("consume", "consume_private", "after_private")}
+WAITS = {"upstream": {"asset": "s3://lake/private/eu", "environment": SALES}}
 BRIDGE = {"from": SALES, "to": [FINANCE], "match": ["s3://lake/orders/*"]}
 
 
@@ -87,4 +88,6 @@ def _write_configuration(folder: Path, etcd: EmbeddedEtcd, airflows: dict[str, A
             "max_in_flight = 1  # SQLite",
         ]
     (folder / "coordinator.toml").write_text("\n".join(lines) + "\n")
-    (folder / "dependencies.json").write_text(json.dumps({"assets": [BRIDGE]}, indent=2))
+    (folder / "dependencies.json").write_text(
+        json.dumps({"assets": [BRIDGE], "finance/after_private": WAITS}, indent=2)
+    )

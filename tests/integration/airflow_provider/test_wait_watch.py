@@ -23,7 +23,7 @@ from coordinator.store.port import Delete, Put, Transaction
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 WAIT = Wait(WaitStatus.WAITING, Target(PipelineRef("default", "U"), "k"), On.SUCCESS, "the id", 1, NOON)
-PASSED = passed(WAIT, Completion(7, State.SUCCESS, "r"))
+PASSED = passed(WAIT, Completion(7, State.SUCCESS, "r"), NOON)
 
 
 def key_of(keys: Keys, number: int = 0) -> str:
@@ -127,7 +127,7 @@ def test_the_answer_to_a_later_attempt_is_none_of_ours(
         put(etcd, key_of(keys), later)
         ours = asyncio.create_task(answer_to(etcd_settings, "default", key_of(keys), dump_wait(WAIT)))
         theirs = asyncio.create_task(answer_to(etcd_settings, "default", key_of(keys), dump_wait(later)))
-        put(etcd, key_of(keys), passed(later, Completion(9, State.SUCCESS, "r")))
+        put(etcd, key_of(keys), passed(later, Completion(9, State.SUCCESS, "r"), NOON))
         found = read_wait(await theirs)
         assert isinstance(found, Wait)
         assert found.task_instance == "another id"
@@ -177,7 +177,7 @@ def test_a_late_write_of_an_earlier_attempt_is_replaced(
         await until(stands)
         put(etcd, key_of(keys), WAIT)
         await until(stands)
-        put(etcd, key_of(keys), passed(later, Completion(9, State.SUCCESS, "r")))
+        put(etcd, key_of(keys), passed(later, Completion(9, State.SUCCESS, "r"), NOON))
         await ours
 
     run(scenario())

@@ -45,7 +45,8 @@ def publish(etcd: EtcdStore, keys: Keys) -> int:
 
 def report(etcd: EtcdStore, keys: Keys, pipeline: str, state: State, *, partition: str = K) -> int:
     target = Target(PipelineRef.parse(pipeline), partition)
-    document = RunStateDocument(state=state, run_id="r1", queued_at=NOON, observed_at=NOON.replace(hour=13))
+    at = NOON.replace(hour=13)
+    document = RunStateDocument(state=state, run_id="r1", queued_at=NOON, observed_at=at, end_date=at)
     write_report(etcd, keys, target, document)
     written = etcd.get(keys.state(target))
     assert written is not None

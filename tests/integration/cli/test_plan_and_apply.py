@@ -286,6 +286,19 @@ def test_pipelines_that_their_environment_does_not_know_are_named_and_who_is_awa
     assert planned(cli, config, file, "--offline")["environments"] is None
 
 
+def test_a_task_that_its_dag_does_not_have_is_named_with_what_may_be_meant(
+    cli: Cli, config: Path, write: Write, airflow: StandInAirflow
+) -> None:
+    for dag_id in ("A", "B"):
+        airflow.model.dag(dag_id, below={"load": ()})
+    file = write({"B": {"upstream": {"pipeline": "A", "task": "laod"}}})
+    said = planned(cli, config, file)
+    assert said["environments"]["default"]["missing_tasks"] == [{"dag_id": "A", "task_id": "laod", "near": ["load"]}]
+    result = cli("plan", file, "-c", config)
+    assert "warning: environment default: DAG A has no task 'laod', which something waits for" in result.stdout
+    assert "did you mean load?" in result.stdout
+
+
 def test_what_is_applied_stands_in_etcd_with_who_and_why(
     cli: Cli, config: Path, write: Write, etcd: EtcdStore, keys: Keys
 ) -> None:

@@ -47,7 +47,7 @@ class Etcd:
 
     def report(self, name: str, state: State, partition: str = DAYS[0], *, ago: float = 0.0) -> None:
         at = datetime.now(UTC) - timedelta(seconds=ago)
-        document = RunStateDocument(state=state, run_id=f"run_{name}", queued_at=at, observed_at=at)
+        document = RunStateDocument(state=state, run_id=f"run_{name}", queued_at=at, observed_at=at, end_date=at)
         write_report(self._store, self.keys, Target(PipelineRef.parse(name), partition), document)
 
     def status(self, *arguments: object) -> Any:

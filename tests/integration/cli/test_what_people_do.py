@@ -434,7 +434,7 @@ def test_a_mark_without_an_attempt_has_none_either(etcd: EtcdStore, keys: Keys, 
     if value is not None:
         looked_at = etcd.commit(Transaction((), (Put(keys.state(target), value),))).revision
     made = mark(etcd, keys, target, State.FAILED, Signature("ann", NOON), looked_at=looked_at)
-    assert made.after == RunState(State.FAILED, Attempt(), NOON, marked=True)
+    assert made.after == RunState(State.FAILED, Attempt(), NOON, marked=True, ended_at=NOON)
 
 
 def test_a_mark_keeps_what_else_was_reported(etcd: EtcdStore, keys: Keys) -> None:

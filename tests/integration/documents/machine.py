@@ -150,6 +150,10 @@ class Machine:
     def _report(self, environment: str, run: ObservedRun) -> None:
         where = Target(PipelineRef(environment, run.dag_id), partition_of(run))
         document = RunStateDocument(
-            state=run.state, run_id=run.run_id, queued_at=run.queued_at, observed_at=datetime.now(UTC)
+            state=run.state,
+            run_id=run.run_id,
+            queued_at=run.queued_at,
+            end_date=run.end_date,
+            observed_at=datetime.now(UTC),
         )
         write_report(self.store, self.keys, where, document)

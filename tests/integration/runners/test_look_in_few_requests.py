@@ -9,7 +9,7 @@ import pytest
 from coordinator.model import bounds
 from coordinator.runners.airflow import AirflowRunner
 from coordinator.runners.airflow.listing import PAGE
-from coordinator.runners.port import EnvironmentUnavailable, Looked, RequestRefused, RunRef
+from coordinator.runners.port import BEGINNING, EnvironmentUnavailable, ListPlace, Looked, RequestRefused, RunRef
 from tests.integration.runners.requests_to_make import create, some_date
 from tests.standin.airflow import StandInAirflow
 from tests.standin.faults import Fault
@@ -264,7 +264,7 @@ def test_a_run_that_is_too_large_hides_no_other_one(airflow: StandInAirflow, run
 def test_changed_runs_are_read_past_what_is_too_large(airflow: StandInAirflow, runner: AirflowRunner) -> None:
     """Pages that are too large are asked for in smaller ones; a run that is too large hides no other one."""
     airflow.dag("large")
-    now = runner.changed_runs(None, offset=0, timeout=30).made_at
+    now = runner.changed_runs(None, place=BEGINNING, timeout=30).made_at
     assert now is not None
     since = now - timedelta(minutes=1)
     largest = RunRef("large", "run_05_largest")
@@ -273,10 +273,10 @@ def test_changed_runs_are_read_past_what_is_too_large(airflow: StandInAirflow, r
         size = bounds.ANSWER + 1 if ref == largest else bounds.MIB
         airflow.trigger_by_hand(*ref, conf={"text": "x" * size})
     seen: set[RunRef] = set()
-    offset: int | None = 0
-    while offset is not None:
-        changed = runner.changed_runs(since, offset=offset, timeout=30)
+    place: ListPlace | None = BEGINNING
+    while place is not None:
+        changed = runner.changed_runs(since, place=place, timeout=30)
         assert changed.error is None
         seen |= {RunRef(run.dag_id, run.run_id) for run in changed.runs}
-        offset = changed.next_offset
+        place = changed.next
     assert seen == set(refs)

@@ -93,7 +93,7 @@ def test_a_sensor_writes_its_wait_and_hears_the_answer_and_reports_nothing(etcd:
         written = root.get(key)
         assert written is not None
         assert store.get(key) == written
-        answer = dump_wait(passed(wait, Completion(7, State.SUCCESS)))
+        answer = dump_wait(passed(wait, Completion(7, State.SUCCESS), datetime.now(UTC)))
         root.commit(Transaction((), (Put(key, answer),)))
 
         async def hears() -> None:

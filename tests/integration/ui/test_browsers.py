@@ -12,6 +12,7 @@ import pytest
 import requests
 
 import coordinator.ui
+from coordinator.ui.server import MOST_CONNECTIONS
 from tests.integration.ui.conftest import EVIL, K, Ui
 
 STATIC = Path(coordinator.ui.__file__).with_name("static")
@@ -123,6 +124,21 @@ def test_a_head_without_an_end_is_refused(ui: Ui) -> None:
                 sent += connection.send(b"a" * 4096)
     assert sent < 10_000_000
     assert ui.get("/healthz").status_code == 200
+
+
+def test_who_only_holds_connections_keeps_nobody_out(ui: Ui) -> None:
+    with contextlib.ExitStack() as held:
+        for _ in range(2 * MOST_CONNECTIONS):
+            held.enter_context(socket.create_connection(("127.0.0.1", ui.port), timeout=30))
+        assert ui.get("/healthz").status_code == 200
+
+
+def test_a_slash_too_many_leads_nowhere(ui: Ui) -> None:
+    """A redirect would name the host that somebody has asked for."""
+    answer = ui.get(f"/explain/default/publish/{K}/x/y/", headers={"Host": "6.6.6.6:99"}, allow_redirects=False)
+    assert answer.status_code == 404
+    answer = ui.get("/explain/default/publish/", headers={"Host": "6.6.6.6:99"}, allow_redirects=False)
+    assert "location" not in {name.lower() for name in answer.headers}
 
 
 def test_names_that_are_too_long_are_refused(ui: Ui) -> None:

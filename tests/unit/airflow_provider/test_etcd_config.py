@@ -124,7 +124,7 @@ def test_a_dag_file_that_has_a_sensor_loads_no_grpc() -> None:
     code = (
         "import sys, airflow.sdk, airflow.triggers.base; airflow.sdk.BaseSensorOperator, airflow.sdk.BaseHook\n"
         "before = {*sys.modules}\n"
-        "from coordinator.airflow_provider import EtcdHook, PipelineSensor, ReportOperator\n"
+        "from coordinator.airflow_provider import AssetEventOperator, EtcdHook, PipelineSensor, ReportOperator\n"
         "print(sorted({*sys.modules} - before))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)

@@ -27,6 +27,7 @@ from coordinator.runners.port import (
     EnvironmentReport,
     EnvironmentUnavailable,
     Happened,
+    ListPlace,
     Looked,
     NotHappened,
     ObservedRun,
@@ -58,8 +59,8 @@ class FakeRunner:
         answered = asked[: self.answers_in_time]
         return Looked(dict.fromkeys(answered), unanswered=frozenset(asked) - frozenset(answered))
 
-    def changed_runs(self, since: datetime | None, *, offset: int, timeout: float) -> Changed:
-        raise AssertionError(since, offset, timeout)
+    def changed_runs(self, since: datetime | None, *, place: ListPlace, timeout: float) -> Changed:
+        raise AssertionError(since, place, timeout)
 
     def check(self, dag_ids: Sequence[str], *, tasks: Mapping[str, Collection[str]] = NO_TASKS) -> EnvironmentReport:
         del tasks

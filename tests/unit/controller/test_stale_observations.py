@@ -14,7 +14,7 @@ from coordinator.controller.reconcile.ledger import Ledger
 from coordinator.controller.state.cache import Cache
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, RunStateDocument, State
-from coordinator.runners.port import Changed, ObservedRun
+from coordinator.runners.port import Changed, ListPlace, ObservedRun
 from coordinator.store.keys import Keys
 from coordinator.store.memory import MemoryStore
 from coordinator.store.memory_etcd import MemoryEtcd
@@ -31,8 +31,8 @@ def seconds(number: float) -> datetime:
 class _Asked:
     """The part of a dispatcher that is asked about changes."""
 
-    def observe(self, since: datetime | None, offset: int) -> None:
-        del since, offset
+    def observe(self, since: datetime | None, place: ListPlace) -> None:
+        del since, place
 
 
 class _Environment:
@@ -105,6 +105,20 @@ def test_a_late_answer_does_not_queue_a_run_that_has_ended_since() -> None:
     environment.answers("success", 200, start=100.5)
     assert environment.state().state is State.SUCCESS
     assert environment.poller._polls["old"].cursor == seconds(100) - OVERLAP, "the late answer holds nothing up"
+
+
+@pytest.mark.promise("following")
+def test_a_clock_there_that_was_ahead_and_is_set_right_hides_nothing() -> None:
+    """Everything would be before the cursor until the clock has caught up with it."""
+    environment = _Environment()
+    for at in (18_000, 18_030):
+        environment.answers("nothing yet", at)
+    assert environment.poller._polls["old"].cursor == seconds(18_000) - OVERLAP
+    environment.answers("nothing yet", 100)
+    assert environment.poller._polls["old"].cursor == seconds(100) - OVERLAP
+    environment.poller.write_cursors(environment.term, environment.at)
+    environment._read()
+    assert environment.cache.cursors["old"] == seconds(100) - OVERLAP
 
 
 @pytest.mark.promise("clock-steps")

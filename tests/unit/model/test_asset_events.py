@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from coordinator.model.assets.events import (
     read_asset_event,
 )
 from coordinator.model.partitions import Assets
+from coordinator.model.partitions.assets import identity_in
 from coordinator.model.runstate import State
 from coordinator.model.stored import Unreadable
 
@@ -117,3 +119,32 @@ def test_an_extra_that_is_too_large_is_refused_with_its_size() -> None:
 def test_half_a_surrogate_pair_is_refused() -> None:
     with pytest.raises(InvalidEvent):
         event(extra={"text": "\ud800"}).to_value()
+
+
+def test_an_event_names_those_that_it_is_for() -> None:
+    told = AssetEventDocument(uri="s3://a", to=["finance"], timestamp=NOON)
+    state = read_asset_event("x", told.to_value())
+    assert isinstance(state, AssetState)
+    assert [state.is_for(one, explicit=one == "finance") for one in ("finance", "hr")] == [True, False]
+    heard = read_asset_event("x", AssetEventDocument(uri="s3://a", timestamp=NOON).to_value())
+    assert isinstance(heard, AssetState)
+    assert [heard.is_for("finance", explicit=explicit) for explicit in (False, True)] == [True, False]
+
+
+@pytest.mark.promise("assets")
+def test_a_task_cannot_give_its_event_the_origin_of_another_one() -> None:
+    """It may write into ``extra`` what the coordinator writes; the listener says that a task has emitted it."""
+    real = AssetEventDocument(uri="s3://a", dag_id="load", run_id="r", task_id="t", map_index=-1, timestamp=NOON)
+    told = json.dumps(["load", "r", "t", -1, None])
+    for event in (told, new_event_id(real)):
+        forged = AssetEventDocument(
+            uri="s3://a",
+            dag_id="evil",
+            run_id="r",
+            task_id="t",
+            extra={"coordinator": {"event": event, "path": ["finance"]}},
+            timestamp=NOON,
+            reported_by="airflow-listener/sales",
+        )
+        assert forged.origin is None
+        assert identity_in(new_event_id(forged)) != identity_in(new_event_id(real))

@@ -48,7 +48,7 @@ class Situation:
         self, pipeline: PipelineRef, partition: str = K, state: State = State.SUCCESS, *, at: datetime = DAY
     ) -> SeenState:
         self.revision += 1
-        seen = SeenState(RunState(state, Attempt("r", at, None), observed_at=at), self.revision)
+        seen = SeenState(RunState(state, Attempt("r", at, None), observed_at=at, ended_at=at), self.revision)
         self.facts.states[Target(pipeline, partition)] = seen
         return seen
 

@@ -33,6 +33,7 @@ def test_a_bridge_is_read_and_written() -> None:
         "assets": [
             bridge("sales", "finance", "hr", match=["s3://lake/orders/*", "s3://lake/rates"]),
             bridge("sales", "finance", match=["gs://*"], **{"except": ["gs://tmp/*"]}, rerun="once"),
+            bridge("sales", "hr", explicit=True),
         ],
     }
     document = parse_document(json.dumps(written), source="f")
@@ -40,6 +41,7 @@ def test_a_bridge_is_read_and_written() -> None:
         Bridge("sales", "finance", ("s3://lake/orders/*", "s3://lake/rates")),
         Bridge("sales", "finance", ("gs://*",), ("gs://tmp/*",), Forwarding.ONCE),
         Bridge("sales", "hr", ("s3://lake/orders/*", "s3://lake/rates")),
+        Bridge("sales", "hr", explicit=True),
     ]
     dumped = dump_document(document)
     assert parse_document(json.dumps(dumped), source="f") == document

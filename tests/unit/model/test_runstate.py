@@ -44,13 +44,13 @@ def test_one_instant_is_one_attempt_however_it_is_spelled() -> None:
     [
         pytest.param(timedelta(days=10), None, NOON, id="long after"),
         pytest.param(timedelta(seconds=61), None, NOON, id="after more than a minute"),
-        pytest.param(timedelta(seconds=60), None, None, id="at once"),
-        pytest.param(timedelta(hours=-1), None, None, id="before it, by another clock"),
-        pytest.param(timedelta(days=10), True, None, id="marked by a person"),
+        pytest.param(timedelta(seconds=60), None, NOON + timedelta(seconds=60), id="at once"),
+        pytest.param(timedelta(hours=-1), None, NOON - timedelta(hours=1), id="before it, by another clock"),
+        pytest.param(timedelta(days=10), True, NOON + timedelta(days=10), id="marked by a person"),
     ],
 )
 def test_the_end_is_kept_where_it_was_seen_late(
-    more: dict[str, Any], seen_after: timedelta, *, marked: bool | None, ended_at: datetime | None
+    more: dict[str, Any], seen_after: timedelta, *, marked: bool | None, ended_at: datetime
 ) -> None:
     """Both readers of a run state agree: the one of known fields, and the one of all others."""
     seen = NOON + seen_after
@@ -58,12 +58,18 @@ def test_the_end_is_kept_where_it_was_seen_late(
     read = read_run_state(document.to_value())
     assert read == document.to_run_state() == RunState(State.SUCCESS, Attempt(), seen, bool(marked), ended_at)
     assert isinstance(read, RunState)
-    assert read.completed_at == (ended_at or seen)
+    assert read.completed_at == ended_at
+
+
+def test_an_end_that_nobody_has_said_is_when_it_was_seen() -> None:
+    read = read_run_state(b'{"state": "success", "observed_at": "2026-11-20T12:00:00Z"}')
+    assert read == RunState(State.SUCCESS, observed_at=NOON)
+    assert read.completed_at == NOON
 
 
 def test_an_end_alone_is_when_it_was_seen() -> None:
     read = read_run_state(b'{"state": "success", "end_date": "2026-11-20T12:00:00Z"}')
-    assert read == RunState(State.SUCCESS, observed_at=NOON)
+    assert read == RunState(State.SUCCESS, observed_at=NOON, ended_at=NOON)
 
 
 @pytest.mark.parametrize(

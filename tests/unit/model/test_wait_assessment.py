@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from coordinator.model.references import PipelineRef, Target, WaitRef
@@ -10,12 +12,13 @@ from coordinator.model.taskstate import TaskInstance
 from coordinator.model.wait_assessment import Refuse, WaitVerdict, assess_wait
 from coordinator.model.waits import Completion, Wait, WaitStatus, passed
 
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 REF = WaitRef(Target(PipelineRef("default", "D"), "p"), "r", "sensor", -1)
 UPSTREAM = Target(PipelineRef("default", "U"), "p")
 WAITING = Wait(WaitStatus.WAITING, UPSTREAM, task_instance="one", try_number=1)
-PASSED = passed(WAITING, Completion(7, State.SUCCESS))
+PASSED = passed(WAITING, Completion(7, State.SUCCESS), NOON)
 OF_AIRFLOW_2 = Wait(WaitStatus.WAITING, UPSTREAM, try_number=1)
-PASSED_IN_AIRFLOW_2 = passed(OF_AIRFLOW_2, Completion(7, State.SUCCESS))
+PASSED_IN_AIRFLOW_2 = passed(OF_AIRFLOW_2, Completion(7, State.SUCCESS), NOON)
 KEEP, REMOVE = WaitVerdict.KEEP, WaitVerdict.REMOVE
 
 

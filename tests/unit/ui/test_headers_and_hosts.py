@@ -38,7 +38,9 @@ def test_an_address_that_could_add_to_the_policy_is_left_out() -> None:
         ("10.0.0.1", "10.0.0.1"),
         ("a.example.:1", "a.example"),
         ("", ""),
-        ("[::1", "::1"),
+        ("[::1", ""),
+        ("[127.0.0.1]evil.example", ""),
+        ("[::1%evil.example]", ""),
     ],
 )
 def test_the_host_is_read_out_of_the_header(header: str, host: str) -> None:

@@ -23,5 +23,17 @@ def consume_private() -> None:
     work()
 
 
+@dag(dag_id="after_private", schedule=None, max_active_runs=64)
+def after_private() -> None:
+    """dependencies.json makes it wait for an asset of sales."""
+
+    @task
+    def work() -> None:
+        pass
+
+    work()
+
+
 consume()
 consume_private()
+after_private()
