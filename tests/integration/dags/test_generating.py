@@ -31,6 +31,7 @@ def test_each_entry_is_a_file_in_each_of_its_environments(cli: Cli, tmp_path: Pa
     assert b'DAG(dag_id="customers", schedule=None)' in made["prod/customers.py"]
 
 
+@pytest.mark.promise("dags")
 def test_the_same_configuration_gives_the_same_bytes_wherever_it_is(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,6 +82,7 @@ def test_check_writes_nothing_and_ends_with_1_and_a_diff(cli: Cli, tmp_path: Pat
     assert not said["written"]
 
 
+@pytest.mark.promise("dags")
 def test_an_orphan_is_removed_only_with_our_marker(cli: Cli, tmp_path: Path) -> None:
     file = project(tmp_path)
     cli("dags", "generate", file)
@@ -139,6 +141,7 @@ def test_a_file_that_is_not_as_we_generated_it_is_not_overwritten(
     assert contents(tmp_path / "dags") == {"prod/orders.py": there.encode()}, "nothing else is written either"
 
 
+@pytest.mark.promise("dags")
 def test_an_orphan_that_was_changed_by_hand_stays(cli: Cli, tmp_path: Path) -> None:
     file = project(tmp_path)
     cli("dags", "generate", file)
@@ -285,6 +288,7 @@ def test_an_output_has_to_compile_and_to_make_the_dag_of_its_entry(wrong: list[F
     assert finding.remedy
 
 
+@pytest.mark.promise("dags")
 def test_where_anything_is_wrong_nothing_is_written(cli: Cli, tmp_path: Path) -> None:
     good_and_bad = entries(["dag", "typo"])
     file = project(tmp_path, good_and_bad, typo="DAG(\n  {{ dag_id | literal }},\n  {{ shedule }})\n")

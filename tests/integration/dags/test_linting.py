@@ -168,7 +168,6 @@ DONE = {
 }
 
 
-@pytest.mark.promise("dags-import")
 @pytest.mark.parametrize("name", DONE)
 def test_what_a_file_does_at_import_is_said_with_its_line(linted: Linted, folder: Path, name: str) -> None:
     line, rule, reason = DONE[name]
