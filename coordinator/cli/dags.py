@@ -113,9 +113,7 @@ def check(
         print_findings(rendered.findings, in_what=str(file))
     else:
         files = counted(sum(name.endswith(".py") for _, name in rendered.contents), "DAG file")
-        say(
-            f"{file}: good: {counted(len(configuration.dags), 'DAG')}, {files} in all environments; nothing was written"
-        )
+        say(f"{file}: good: {counted(len(configuration.dags), 'DAG')}, {files}; nothing was written")
     if rendered.findings:
         raise typer.Exit(ExitCode.PROBLEM)
 
@@ -205,7 +203,7 @@ def deploy(
         say("nothing was deployed")
         raise typer.Exit(ExitCode.PROBLEM)
     if may:
-        carry_out(shown, source, opened, by=who or person(), resume=resume, say=lambda _: None)
+        carry_out(shown, source, opened, by=who or person(), resume=resume)
     if as_json:
         print_json(deployment_as_json(shown, target, deployed=may))
     elif may:

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,14 +71,11 @@ def look(directory: Path, target: Target) -> Deployment:
     return Deployment(source, make_plan(source, digests, manifest, claim), manifest, claim, tuple(left_over))
 
 
-def carry_out(
-    shown: Deployment, directory: Path, target: Target, *, by: str, resume: bool, say: Callable[[Change], None]
-) -> None:
+def carry_out(shown: Deployment, directory: Path, target: Target, *, by: str, resume: bool) -> None:
     """Carry out what a look has shown.
 
     :param by: who deploys.
     :param resume: take over from a deploy that has not ended, whoever and wherever it is.
-    :param say: is told each change that was made.
     :raises DeployError: another deploy is under way, or something has changed since the look.
     """
     token = _claim(shown, target, by=by, resume=resume)
@@ -97,7 +93,6 @@ def carry_out(
             target.remove(change.path)
         else:
             target.write(change.path, _content(directory, change))
-        say(change)
     _require(token, target)
     for path in shown.left_over:
         target.remove(path)

@@ -77,7 +77,8 @@ class _ObjectStore:
     def paths(self) -> set[str]:
         with _explained(self.name):
             found = self._files.find(self._root)
-        return {one.removeprefix(f"{self._root}/") for one in found if one.startswith(f"{self._root}/")}
+        below = [one.removeprefix(f"{self._root}/") for one in found if one.startswith(f"{self._root}/")]
+        return {path for path in below if path and not path.endswith("/")}  # a console makes objects for folders
 
     def read(self, paths: Collection[str]) -> dict[str, bytes]:
         wanted, contents = sorted(paths), {}

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pytest
+import requests
 from s3fs import S3FileSystem
 
 from coordinator.cli.failures import ExitCode
@@ -48,7 +49,7 @@ def there(target: str, *, records: bool = False) -> dict[str, str]:
 def deploy(source: Path, target: str | Target, *, resume: bool = False) -> None:
     """Look and carry out."""
     opened = open_target(target) if isinstance(target, str) else target
-    carry_out(look(source, opened), source, opened, by="me", resume=resume, say=lambda _: None)
+    carry_out(look(source, opened), source, opened, by="me", resume=resume)
 
 
 @pytest.mark.promise("dags-deploy")
@@ -223,7 +224,7 @@ def kill(at, moment):
     if (at, moment) == (step, "before"):
         os.kill(os.getpid(), signal.SIGKILL)
 target = Steps(open_target(url), kill)
-carry_out(look(source, target), source, target, by="me", resume=False, say=lambda _: None)
+carry_out(look(source, target), source, target, by="me", resume=False)
 """
 
 
@@ -306,7 +307,7 @@ def test_what_changed_since_the_plan_was_shown_is_not_carried_out(tmp_path: Path
     with pytest.raises(
         DeployError, match="source or target changed since the plan was made; nothing was changed: look"
     ):
-        carry_out(shown, source, opened, by="me", resume=False, say=lambda _: None)
+        carry_out(shown, source, opened, by="me", resume=False)
     assert there(target) == before
     assert CLAIM not in there(target, records=True)
 
@@ -319,7 +320,7 @@ def test_two_who_begin_at_the_same_moment(tmp_path: Path, target: str) -> None:
     def second(at: int, moment: str) -> None:
         if (at, moment) == (2, "before"):
             with pytest.raises(DeployError, match="another deploy has begun meanwhile; nothing more was changed: look"):
-                carry_out(shown, other, open_target(target), by="me", resume=False, say=lambda _: None)
+                carry_out(shown, other, open_target(target), by="me", resume=False)
 
     deploy(source, Steps(open_target(target), second))
     assert there(target) == BEFORE
@@ -440,7 +441,7 @@ def test_a_directory_that_cannot_be_written_to_is_said(cli: Cli, tmp_path: Path)
             os.seteuid(65534)  # root may write everywhere
         try:
             with pytest.raises(TargetRefused, match=r"Permission denied: .*; give this user the right to list"):
-                carry_out(shown, source, target, by="me", resume=False, say=lambda _: None)
+                carry_out(shown, source, target, by="me", resume=False)
         finally:
             if root:
                 os.seteuid(0)
@@ -449,3 +450,13 @@ def test_a_directory_that_cannot_be_written_to_is_said(cli: Cli, tmp_path: Path)
     result = cli("dags", "deploy", source, tmp_path / "file", "--yes")
     assert result.exit_code == ExitCode.UNREACHABLE
     assert "Not a directory" in result.stderr
+
+
+def test_an_object_that_stands_for_a_folder_is_no_file(tmp_path: Path, bucket: str, s3: str) -> None:
+    """A console makes one."""
+    for folder in ("", "lib/"):
+        assert requests.put(f"{s3}/{bucket.removeprefix('s3://')}/{folder}", timeout=30).ok
+    source = put(tmp_path / "source", BEFORE)
+    deploy(source, bucket)
+    assert there(bucket) == BEFORE
+    assert look(source, open_target(bucket)).plan.foreign == ()

@@ -69,6 +69,7 @@ FILES = {
                   + "task = BashOperator(task_id='task', bash_command='true', dag=dag)\n",
     "no_schedule": "from airflow.sdk import DAG\n\nDAG('no_schedule')\n",
     "allowed": "from airflow.sdk import DAG\n\nDAG('allowed')  # noqa: AIR002\n",
+    "huge": HEAD + "#" * 5_000_000,
     "no_dag": "import socket\nsocket.create_connection(('127.0.0.1', 1))\n",
 }  # fmt: skip
 HELPER = "import socket\n\ndef go():\n    socket.create_connection(('127.0.0.1', PORT))\n"
@@ -162,6 +163,7 @@ DONE = {
     "leaves": (5, "import", "cannot be imported: SystemExit: no"),
     "raises": (5, "import", "cannot be imported: ZeroDivisionError: division by zero"),
     "none": (4, "import", "cannot be imported: ModuleNotFoundError: No module named 'not_installed'"),
+    "huge": (0, "syntax", "more than 5,000,000 bytes"),
     "broken": (4, "syntax", "is not Python: '(' was never closed"),
     "same_b": (0, "dag-id", "makes the DAG same, as "),
     "no_schedule": (3, "AIR002", "`DAG` or `@dag` should have an explicit `schedule` argument"),
@@ -206,7 +208,7 @@ def test_ruffs_rules_for_airflow_are_among_the_checks(linted: Linted, folder: Pa
 
 def test_what_airflowignore_names_is_not_looked_at(linted: Linted, folder: Path) -> None:
     assert linted.files == len(FILES) + 1  # and helper.py
-    assert linted.imported == len(FILES) - 2  # broken.py, no_dag.py
+    assert linted.imported == len(FILES) - 3  # broken.py, huge.py, no_dag.py
     assert of(linted, folder, "sql/a") == []
 
 
