@@ -60,7 +60,7 @@ class Missed:
             of = (self.pipeline,) if self.pipeline is not None else ()
             yield (
                 f"{many} not run on what their upstreams have completed ({causes}), and nothing starts them by itself; "
-                f"{command('gaps', *of)} lists them, {command('fill', *of)} orders the runs"
+                f"'{command('gaps', *of)}' lists them, '{command('fill', *of)}' orders the runs"
             )
 
 

@@ -81,7 +81,7 @@ def require_pipeline(reading: Reading, pipeline: PipelineRef) -> None:
 
 def unknown_partition(target: Target, named: NamedPartition) -> str:
     """The message about an unknown partition."""
-    lists = f"{command('explain', target.pipeline)} lists them"
+    lists = f"'{command('explain', target.pipeline)}' lists them"
     if named.near:
         hint = f"did you mean {' or '.join(named.near)}? {lists}"
     else:

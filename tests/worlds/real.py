@@ -119,7 +119,7 @@ class RealWorld(EtcdWorld):
         self.airflows = {name: self._stack.enter_context(StandInAirflow(old=old)) for name in ("default", "team_b")}
         self._old = old
         self._observed = observed
-        self._silent: set[str] = set()
+        self._unheard: set[str] = set()
         self._file = directory / "dependencies.json"
         self.settings = Settings(
             etcd=etcd,
@@ -282,7 +282,7 @@ class RealWorld(EtcdWorld):
         time.sleep(self.settings.watcher.fresh_for + 0.1)
 
     def silence(self, *environments: str) -> None:
-        self._silent.update(environments)
+        self._unheard.update(environments)
 
     def retain(self, **limits: Any) -> None:
         self.settings = self.settings.model_copy(update={"retention": RetentionSettings(**limits)})
@@ -462,7 +462,7 @@ class RealWorld(EtcdWorld):
             end_date=run.end_date,
             observed_at=datetime.now(UTC),
         )
-        is_silent = self._observed or environment in self._silent
+        is_silent = self._observed or environment in self._unheard
         if run.state is not State.QUEUED and not is_silent:  # no listener in Airflow hears of queued
             self.report(Target(pipeline, partition_of(run)), document)
         self._reported[environment] += 1

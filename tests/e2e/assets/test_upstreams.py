@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.assets.conftest import Two
-from tests.e2e.assets.test_handed_on import WITHIN, coordinator, patiently, publish
+from tests.e2e.assets.test_handed_on import WITHIN, coordinator, patiently
 from tests.e2e.conftest import eventually
 from tests.e2e.test_main_job import WatcherProcess
 
@@ -25,7 +25,8 @@ def test_an_event_starts_what_waits_for_the_asset_and_again_after_a_clear(two: T
     watcher.start()
     eventually(lambda: "asset at" in coordinator(two, "graph").stdout, "the dependency is published", within=WITHIN)
     watcher.stop()
-    run_id = publish(two, "private")
+    run_id = "waited_for"
+    patiently(lambda: two.sales.api.trigger("private", None, run_id=run_id))
     watcher = WatcherProcess(two.folder)
     watcher.start()
     try:
