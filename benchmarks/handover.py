@@ -35,7 +35,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from benchmarks.scaling.ring import KEYS, Ring, partition
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.model.documents import parse_document
 from coordinator.model.publishing.publication import Publication, dump_publication
 from coordinator.model.references import PipelineRef, Target

@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.model.references import PipelineRef, Target
 from coordinator.store.connection import connect
 from coordinator.store.embedded import EmbeddedEtcd

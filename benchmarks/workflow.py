@@ -27,7 +27,7 @@ from pathlib import Path
 import requests
 
 from benchmarks.reaction import PATIENCE, Side, await_, floor_of, full_load, process, stand_in
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State
 from coordinator.model.trigger import Status, TriggerRecord, read_record

@@ -37,6 +37,8 @@ class Scrape:
 
 def scrape(url: str) -> Scrape:
     """:param url: of the watcher, without a path. :raises requests.ConnectionError: it does not listen."""
-    answer = requests.get(f"{url}/metrics", timeout=5)
+    with requests.Session() as session:
+        session.trust_env = False  # pytest changes the environment while other threads would read it
+        answer = session.get(f"{url}/metrics", timeout=5)
     answer.raise_for_status()
     return Scrape(answer.text)

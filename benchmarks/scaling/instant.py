@@ -12,12 +12,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from benchmarks.scaling.ring import ENVIRONMENTS, HISTORY, KEYS, past_attempt
-from coordinator.config.settings import WatcherSettings
+from coordinator.config.watcher import WatcherSettings
+from coordinator.controller.building import Options
 from coordinator.controller.dispatch.dispatcher import EnvironmentLimits
 from coordinator.controller.dispatch.dispatchers import Dispatchers
 from coordinator.controller.dispatch.jobs import ChangesSeen, EffectDone, LookDone
 from coordinator.controller.messages import Message
-from coordinator.controller.reconciler import Options, Reconciler
+from coordinator.controller.reconciler import Reconciler
 from coordinator.model.partitions.instants import partition_of_run
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State

@@ -20,7 +20,8 @@ import structlog
 from coordinator.airflow_plugin.activity import Activity
 from coordinator.airflow_plugin.identity import NO_AIRFLOW, AirflowIdentity
 from coordinator.airflow_plugin.outbox import Outbox
-from coordinator.config.settings import Settings, load_settings
+from coordinator.config.loading import load_settings
+from coordinator.config.settings import Settings
 from coordinator.errors import ConfigurationError
 from coordinator.model.reporters import LEASE, SEEN_EVERY, LastSeen, ReporterStatus, read_last_seen
 from coordinator.store.connection import connect

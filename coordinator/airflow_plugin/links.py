@@ -111,7 +111,7 @@ def _link(page: PageOf, operators: list[type]) -> Any:
 def _page() -> PageOf | None:
     """The page that is configured; ``None``: none is, or the configuration cannot be used."""
     try:
-        from coordinator.config.settings import load_settings
+        from coordinator.config.loading import load_settings
 
         settings = load_settings()
     except Exception as error:  # noqa: BLE001 - a mistake in our configuration must not take Airflow's pages away

@@ -11,18 +11,21 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
 from coordinator.airflow_plugin.identity import NO_AIRFLOW, AirflowIdentity
 from coordinator.airflow_plugin.outbox import AnyEvent, EmittedEvent, Event, Outbox, default_outbox
 from coordinator.airflow_plugin.spawning import SenderProcess
-from coordinator.config.settings import CONFIG_VARIABLE, ReporterSettings, load_settings
+from coordinator.config import CONFIG_VARIABLE
 from coordinator.errors import ConfigurationError
 from coordinator.model.assets.events import AssetEventDocument, new_event_id
 from coordinator.model.partitions.instants import partition_of_run
 from coordinator.model.runstate import RunStateDocument, State, shown_queued_at
+
+if TYPE_CHECKING:
+    from coordinator.config.reporter import ReporterSettings
 
 log = structlog.get_logger(__name__)
 
@@ -239,6 +242,8 @@ class Reporter:
 
     def _read_settings(self) -> ReporterSettings | None:
         if self._settings is None and time.monotonic() >= self._read_again_at:
+            from coordinator.config.loading import load_settings
+
             try:
                 self._settings = load_settings().reporter
             except ConfigurationError as error:

@@ -34,7 +34,7 @@ from coordinator.airflow_plugin.private import FILE, exposed
 from coordinator.airflow_plugin.wakeup_pipe import WakeupPipe, ask_to_retire, wake_up
 from coordinator.commands.emit import write_event
 from coordinator.commands.report import write_report
-from coordinator.config.settings import load_settings
+from coordinator.config.loading import load_settings
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Verdict
 from coordinator.store.connection import connect

@@ -1,4 +1,4 @@
-"""``AssetEventOperator``: emits an asset event for other environments, or hands on those that started its run."""
+"""``AssetEventOperator``: emits an asset event for other environments, or forwards those that triggered its run."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 
 
 class AssetEventOperator(BaseOperator):  # type: ignore[misc]  # Airflow is an optional dependency
-    """Emit an asset event for other environments; or, without ``asset``, hand on the events that have started this run.
+    """Emit an asset event for other environments; or, without ``asset``, forward the events that triggered this run.
 
-    The event is told to the coordinator, and not to the Airflow of this task. A bridge hands it on as it does what the
-    plugin hears of: only to environments that take it, in dependencies.json. A retry emits nothing twice: each attempt
+    The event goes to the coordinator, not to this task's Airflow. A bridge forwards it like any event that the plugin
+    reports, but only to environments that accept it (dependencies.json). A retry emits nothing twice: each attempt
     of the run emits one event for each task, map index and asset. Once the run or the task is cleared, the task emits
     another one.
 
-    :param asset: its URI; ``None``: every event that has started this run. May be a template.
+    :param asset: its URI; ``None``: every event that triggered this run. May be a template.
     :param to: the environments that the event is for; none: those to which a bridge leads that is not ``explicit``.
-    :param extra: of the event; what is handed on has its own, and these members besides. May hold templates.
-    :param partition_key: of the event; ``None``: what is handed on keeps its own. May be a template.
+    :param extra: of the event; a forwarded one has its own, and these members too. May hold templates.
+    :param partition_key: of the event; ``None``: a forwarded one keeps its own. May be a template.
     :param keep_in_outbox: if etcd does not answer, keep the event in the outbox of the plugin on this worker, and
         succeed; its sender delivers it when etcd is back. Only for workers whose disk stays. Otherwise the task fails,
         and is to be retried.
@@ -71,6 +71,10 @@ class AssetEventOperator(BaseOperator):  # type: ignore[misc]  # Airflow is an o
 
         hook = EtcdHook(self.etcd_conn_id)
         config = hook.config()
+        if self.asset is not None and not self.asset:
+            raise AirflowFailException(
+                "asset is empty; expected a URI, or no asset, to forward the events that triggered this run"
+            )
         if config.environment in self.to:
             raise AirflowFailException(f"to: {config.environment!r} is the environment of this task; expected others")
         found = []
@@ -86,29 +90,26 @@ class AssetEventOperator(BaseOperator):  # type: ignore[misc]  # Airflow is an o
     def _documents(self, context: Mapping[str, Any], environment: str) -> Iterator[AssetEventDocument]:
         from datetime import UTC, datetime
 
-        from coordinator.airflow_provider.runs import triggering_events
+        from coordinator.airflow_provider.runs import map_index_of, triggering_events
         from coordinator.model.assets.events import AssetEventDocument
 
         instance = context["ti"]
-        map_index = getattr(instance, "map_index", -1)
-        own = AssetEventDocument(
-            uri=self.asset or "of those that have started the run",
-            dag_id=instance.dag_id,
-            run_id=context["dag_run"].run_id,
-            task_id=instance.task_id,
-            map_index=-1 if map_index is None else map_index,
-            partition_key=self.partition_key,
-            extra=self.extra,
-            to=[*self.to],
-            timestamp=datetime.now(UTC),
-            reported_by=f"airflow/{environment}/{instance.dag_id}/{instance.task_id}",
-        )
+        own: dict[str, Any] = {
+            "dag_id": instance.dag_id,
+            "run_id": context["dag_run"].run_id,
+            "task_id": instance.task_id,
+            "map_index": map_index_of(context),
+            "partition_key": self.partition_key,
+            "extra": self.extra,
+            "to": [*self.to],
+            "timestamp": datetime.now(UTC),
+            "reported_by": f"airflow/{environment}/{instance.dag_id}/{instance.task_id}",
+        }
         if self.asset is not None:
-            yield own
+            yield AssetEventDocument(uri=self.asset, **own)
             return
         for uri, event in triggering_events(context):
             of_event = {
-                "uri": uri,
                 "extra": {**(event.extra or {}), **self.extra},
                 "partition_key": self.partition_key or getattr(event, "partition_key", None),
                 "timestamp": event.timestamp,
@@ -117,7 +118,7 @@ class AssetEventOperator(BaseOperator):  # type: ignore[misc]  # Airflow is an o
                 of_event |= {
                     name: getattr(event, f"source_{name}") for name in ("dag_id", "run_id", "task_id", "map_index")
                 }
-            yield own.model_copy(update=of_event)
+            yield AssetEventDocument(uri=uri, **(own | of_event))
 
     def _write(self, hook: EtcdHook, environment: str, event_id: str, document: AssetEventDocument) -> None:
         from coordinator.commands.emit import write_event

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from coordinator.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from coordinator.config.settings import EtcdSettings
+    from coordinator.config.etcd import EtcdSettings
+    from coordinator.config.reporter import ReporterSettings
 
 _FIELDS = ("endpoints", "prefix", "environment", "ca_cert", "cert", "key")
 
@@ -41,7 +42,8 @@ class EtcdConfig:
 
 def from_configuration() -> EtcdConfig:
     """From the configuration of the coordinator. :raises ConfigurationError: it is wrong, or names no etcd."""
-    from coordinator.config.settings import CONFIG_VARIABLE, load_settings
+    from coordinator.config import CONFIG_VARIABLE
+    from coordinator.config.loading import load_settings
 
     settings = load_settings()
     if settings.file is None and "endpoints" not in settings.etcd.model_fields_set:
@@ -59,7 +61,7 @@ def from_connection(connection: Connection) -> EtcdConfig:
     """
     from pydantic import ValidationError
 
-    from coordinator.config.settings import EtcdSettings, ReporterSettings, load_settings
+    from coordinator.config.etcd import EtcdSettings
 
     where = f"the Airflow connection {connection.conn_id!r}"
     extra = {name: value for name, value in connection.extra_dejson.items() if value not in (None, "")}
@@ -73,7 +75,7 @@ def from_connection(connection: Connection) -> EtcdConfig:
         endpoints = [f"{connection.host}:{connection.port or 2379}"]
     environment = extra.pop("environment", None)
     try:
-        reporter = load_settings().reporter if environment is None else ReporterSettings(environment=environment)
+        reporter = _reporter(environment)
         etcd = EtcdSettings(endpoints=endpoints, username=connection.login or None, **extra)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
@@ -81,3 +83,14 @@ def from_connection(connection: Connection) -> EtcdConfig:
     if connection.password:
         etcd.give_password(connection.password, owner=where)
     return EtcdConfig(etcd, reporter.environment)
+
+
+def _reporter(environment: Any) -> ReporterSettings:
+    """That of the host's configuration, or one for the environment that the Airflow connection names."""
+    if environment is None:
+        from coordinator.config.loading import load_settings
+
+        return load_settings().reporter
+    from coordinator.config.reporter import ReporterSettings
+
+    return ReporterSettings(environment=environment)

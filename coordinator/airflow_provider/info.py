@@ -1,4 +1,5 @@
-"""The metadata of the provider, for ``airflow providers list`` and the form of the connection type ``etcd``."""
+"""The metadata of the provider: for ``airflow providers list``, ``airflow providers hooks``, and the form of the
+connection type ``etcd``."""
 
 from __future__ import annotations
 

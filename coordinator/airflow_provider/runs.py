@@ -42,14 +42,19 @@ def attempt_of(context: Mapping[str, Any]) -> int:
     return int(started) + (dag_run.clear_number or 0) + 1
 
 
+def map_index_of(context: Mapping[str, Any]) -> int:
+    """Of a mapped task, which of its instances it is; -1: it is not mapped. (Airflow 2 has ``None`` for that, too.)"""
+    map_index = getattr(context["ti"], "map_index", -1)
+    return -1 if map_index is None else map_index
+
+
 def began_of(context: Mapping[str, Any], number: int) -> tuple[datetime, str]:
     """When the attempt of the run of a task began, and a name for what the task makes in it, equal for its retries.
 
     :param number: of several such things.
     """
     dag_run, instance = context["dag_run"], context["ti"]
-    map_index = getattr(instance, "map_index", -1)
-    index = -1 if map_index is None else map_index
+    index = map_index_of(context)
     began = dag_run.start_date or dag_run.logical_date or _EPOCH
     return began, f"{attempt_of(context)} {instance.dag_id} {dag_run.run_id} {instance.task_id} {index} {number}"
 
@@ -68,9 +73,7 @@ def wait_of(context: Mapping[str, Any], environment: str) -> tuple[WaitRef, str]
     """The wait of a sensor, and the id of its task instance; Airflow 2 has none, so that it is empty."""
     target, run_id = run_of(context, environment)
     instance = context["ti"]
-    map_index = getattr(instance, "map_index", -1)
-    index = -1 if map_index is None else map_index
-    return WaitRef(target, run_id, instance.task_id, index), str(getattr(instance, "id", None) or "")
+    return WaitRef(target, run_id, instance.task_id, map_index_of(context)), str(getattr(instance, "id", None) or "")
 
 
 MAX_TASKS_BELOW = 200

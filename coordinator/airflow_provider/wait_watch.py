@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 
 from coordinator.commands.write_wait import write_wait
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.errors import CoordinatorError
 from coordinator.model.waits import Wait, WaitStatus, is_same_wait, read_wait
 from coordinator.store.connection import connect

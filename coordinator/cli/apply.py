@@ -65,7 +65,7 @@ def apply(
     from coordinator.cli.planning import compare, make_draft, make_plan
     from coordinator.cli.validate import read_file
     from coordinator.commands.proposal import Signature
-    from coordinator.config.settings import load_settings
+    from coordinator.config.loading import load_settings
 
     settings = load_settings(config)
     if not (yes or check):

@@ -80,7 +80,7 @@ def replay(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Try parked events again at once, such as when the consumer has got to know an asset.
+    """Try parked events again at once, for example after the asset was added in the consumer.
 
     Each arrives once, however often it is replayed.
 

@@ -14,9 +14,12 @@ from coordinator.cli.finding import Finding, Grade
 from coordinator.cli.reporters_checkup import examine_reporters
 from coordinator.cli.runs_checkup import examine_observed, examine_sensors
 from coordinator.config.credentials import exposed
+from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.etcd import EtcdSettings
+from coordinator.config.http import HttpSettings
 from coordinator.config.insecure import insecure_settings
 from coordinator.config.same_airflow import same_airflow
-from coordinator.config.settings import EnvironmentSettings, EtcdSettings, HttpSettings, Settings
+from coordinator.config.settings import Settings
 from coordinator.errors import ConfigurationError, CoordinatorError
 from coordinator.model import bounds
 from coordinator.model.assets.bridges import bridges_in
@@ -122,7 +125,20 @@ def examine(settings: Settings, dependencies: Path | None) -> list[Finding]:
         for name, report in zip(settings.environments, reports, strict=True):
             kind = settings.environments[name].kind
             findings += evaluate_environment(name, report, len(dag_ids[name]), kind=kind)
+            entries = {each.dag_id for each in document if each.environment == name}
+            findings += started_by_both(name, report, entries)
     return findings
+
+
+def started_by_both(name: str, report: EnvironmentReport, entries: Collection[str]) -> Iterator[Finding]:
+    """DAGs that a dependency starts, and assets as well. :param entries: the DAGs of this environment with an entry."""
+    if both := [dag_id for dag_id in report.asset_dags if dag_id in entries]:
+        found = f"DAGs with an entry whose own schedule names assets, so that both start them: {some_of(both, _NAMED)}"
+        remedy = (
+            'give them schedule=None, and let them wait for {"asset": ...} in dependencies.json; or take their entries '
+            "out"
+        )
+        yield Finding(Grade.PROBLEM, f"environment {name}", found, remedy)
 
 
 def silent_sources(document: Document, settings: Settings) -> Iterator[Finding]:
@@ -186,6 +202,8 @@ def evaluate_environment(
     subject = f"environment {name}"
     if report.problem is not None:
         remedy = _REMEDIES_OF_KINDS.get((kind, report.fault), _REMEDIES[report.fault])
+        if kind == "airflow" and (report.version or "").startswith("2."):
+            remedy = _REMEDIES[EnvironmentFault.ANSWER]
         remedy = remedy.format(section=f"[environments.{name}]")
         yield Finding(Grade.PROBLEM, subject, report.problem, remedy)
     if report.missing_dags:
@@ -223,7 +241,7 @@ def _examine_etcd(settings: Settings, document: Document, waited_for: set[Pipeli
             keys = Keys(settings.etcd.prefix)
             yield _leader(store, keys)
             yield from examine_reporters(settings, store, keys, {one.environment for one in _named_in(document)})
-            yield from _files(store, keys)
+            yield from _watchers(store, keys, settings)
             yield from _unmet(store, keys, document)
             yield from examine_sensors(store, keys, settings, waited_for)
             yield from examine_observed(store, keys, settings)
@@ -304,12 +322,17 @@ def _leader(store: EtcdStore, keys: Keys) -> Finding:
     return Finding(Grade.OK, "watcher", f"leads: {read_presence(leader.value)}")
 
 
-def _files(store: EtcdStore, keys: Keys) -> Iterator[Finding]:
-    """Findings about the dependencies files of the live watchers."""
+def _watchers(store: EtcdStore, keys: Keys, settings: Settings) -> Iterator[Finding]:
+    """Findings about the configurations and the dependencies files of the live watchers."""
     try:
         presences = [read_presence(item.value) for page in store.pages(keys.watchers) for item in page.items]
     except StoreError:
         return  # the finding about the leader's key says so already
+    for presence in presences:
+        if presence.environments is not None and (new := sorted({*settings.environments} - {*presence.environments})):
+            found = f"it does not know {some_of(new, _NAMED)}; when it started, it was configured with "
+            found += some_of(presence.environments, _NAMED)
+            yield Finding(Grade.PROBLEM, f"watcher {presence.id}", found, "restart it, with this configuration")
     for place, problem in file_problems(presences).items():
         yield Finding(
             Grade.PROBLEM,

@@ -19,7 +19,7 @@ def etcd_of(config: Path | None) -> Iterator[tuple[EtcdStore, Keys]]:
     :raises ConfigurationError: the configuration cannot be used.
     """
     from coordinator.cli.gc_tuning import collected_rarely
-    from coordinator.config.settings import load_settings
+    from coordinator.config.loading import load_settings
     from coordinator.store.connection import connect
     from coordinator.store.keys import Keys
 

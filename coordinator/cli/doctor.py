@@ -45,7 +45,7 @@ def doctor(
     """
     from coordinator.cli.checkup import examine
     from coordinator.cli.finding import Grade
-    from coordinator.config.settings import load_settings
+    from coordinator.config.loading import load_settings
 
     settings = load_settings(config)
     if dependencies is None and DEFAULT_FILE.exists():

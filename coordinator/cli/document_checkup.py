@@ -11,7 +11,7 @@ from pathlib import Path
 
 from coordinator.cli.finding import Finding, Grade
 from coordinator.commands.publish import read_publications
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.errors import ConfigurationError
 from coordinator.model.dependencies import Document
 from coordinator.model.documents import DependenciesError, Problem, parse_document
@@ -20,6 +20,7 @@ from coordinator.model.phrases import counted
 from coordinator.model.publishing.misspelled import misspelled
 from coordinator.model.publishing.never_met import NeverMet, never_met
 from coordinator.model.publishing.owners import merge
+from coordinator.model.publishing.started_twice import started_twice
 from coordinator.store.connection import connect
 from coordinator.store.keys import Keys
 from coordinator.store.port import StoreError
@@ -37,7 +38,10 @@ def read_document(
         file its pipelines say it.
     """
     document, findings = _of_file(dependencies, environments) if dependencies is not None else _of_etcd(etcd)
-    return document, [*findings, *map(warning_of, (*never_met(document), *misspelled(document)))]
+    return document, [
+        *findings,
+        *map(warning_of, (*never_met(document), *misspelled(document), *started_twice(document))),
+    ]
 
 
 def warning_of(never: NeverMet) -> Finding:

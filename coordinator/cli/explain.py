@@ -45,7 +45,7 @@ def explain(
     Example: [bold]coordinator explain 06_pipeline 2026-11-20T00:00:00Z[/bold]
     or [bold]coordinator explain 01_pipeline 2026-11-20T00:00:00Z --task load[/bold]
     """
-    from coordinator.config.settings import load_settings
+    from coordinator.config.loading import load_settings
     from coordinator.controller.dispatch.dispatcher import limits_by_environment
     from coordinator.reading.explaining import explained
     from coordinator.reading.newest import newest_partitions

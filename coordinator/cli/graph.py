@@ -30,15 +30,17 @@ def graph(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show which pipelines wait for which, from the first ones down.
+    """Show the dependencies between pipelines as a tree, upstreams first.
 
-    A pipeline that waits for several is shown with what is below it once, under the first of them. Sensors inside runs
+    A pipeline with several upstreams is expanded only under the first one. Sensors inside runs
     (PipelineSensor) are included as far as they are known; --file has none.
 
     Example: [bold]coordinator graph team_b/load_customers --mermaid[/bold]
     """
     from coordinator.cli.failures import ExitCode
     from coordinator.cli.graph_output import as_dot, as_mermaid, edge_as_json, show_tree
+    from coordinator.errors import CoordinatorError
+    from coordinator.model.alike import alike
     from coordinator.model.dependency_edges import around, pipelines_of
 
     if dot + mermaid + as_json > 1:
@@ -46,11 +48,10 @@ def graph(
     edges, problems = _published(config) if file is None else (_in_file(file), {})
     if pipeline is not None:
         focus = pipeline_of(pipeline)
-        if focus not in pipelines_of(edges):
-            raise typer.BadParameter(
-                f"no dependency names {focus}; 'coordinator graph' without a pipeline shows all of them",
-                param_hint="PIPELINE",
-            )
+        if focus not in (known := pipelines_of(edges)):
+            near = alike(str(focus), [str(one) for one in known])
+            meant = f"did you mean {' or '.join(near)}?" if near else "'coordinator graph' without a pipeline shows all"
+            raise CoordinatorError(f"no dependency names {focus}; {meant}")
         edges = around(edges, focus)
     if as_json:
         names = [str(one) for one in pipelines_of(edges)]

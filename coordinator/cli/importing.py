@@ -116,7 +116,7 @@ def _check_configuration(text: str, file: Path) -> None:
 
     from pydantic import TypeAdapter, ValidationError
 
-    from coordinator.config.settings import EnvironmentName, EnvironmentSettings
+    from coordinator.config.environments import EnvironmentName, EnvironmentSettings
     from coordinator.errors import ConfigurationError
 
     environments = tomllib.loads(text)["environments"]

@@ -11,7 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from coordinator.config.credentials import CredentialSource
-    from coordinator.config.settings import EtcdSettings
+    from coordinator.config.etcd import EtcdSettings
     from coordinator.store.keys import Keys
     from coordinator.store.roles import Role
     from coordinator.store.securing import WantedUser

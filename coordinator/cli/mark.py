@@ -101,6 +101,10 @@ def mark(
     elif done.changed:
         run = f" (run {done.after.attempt.run_id})" if done.after.attempt.run_id is not None else ""
         say(f"{target}{run}: marked as {wanted}, at revision {done.revision}; Airflow was not told")
+        if tasks := sorted(one.task for one in reading.propagation.graph.tasks(target.pipeline)):
+            say(
+                f"what waits for its task {' or '.join(tasks)} still waits for that: only its Airflow says how it ended"
+            )
     else:
         say(f"{target}: is {wanted} already, nothing was written")
 

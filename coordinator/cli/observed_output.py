@@ -10,7 +10,7 @@ from coordinator.cli.output import age_of, people, roughly, table
 from coordinator.model.partitions.instants import format_instant
 
 if TYPE_CHECKING:
-    from coordinator.config.settings import EnvironmentSettings
+    from coordinator.config.environments import EnvironmentSettings
 
 
 def observed_as_json(

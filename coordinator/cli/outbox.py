@@ -173,7 +173,7 @@ def discard(
 
 def _outbox(path: Path | None, config: Path | None, *, to_change: bool = False) -> Outbox:
     from coordinator.airflow_plugin.outbox import Outbox, default_outbox
-    from coordinator.config.settings import load_settings
+    from coordinator.config.loading import load_settings
 
     directory = path or load_settings(config).reporter.outbox or default_outbox()
     directory = directory.expanduser().absolute()

@@ -38,7 +38,7 @@ def plan(
     from coordinator.cli.plan_output import plan_as_json, print_plan, problems_printed
     from coordinator.cli.planning import make_draft, make_plan
     from coordinator.cli.validate import read_file
-    from coordinator.config.settings import load_settings
+    from coordinator.config.loading import load_settings
 
     settings = load_settings(config)
     with problems_printed(owner, as_json=as_json):

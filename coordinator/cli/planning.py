@@ -24,6 +24,7 @@ from coordinator.model.publishing.consequences import Consequences, consequences
 from coordinator.model.publishing.edition import Edition, by_serial
 from coordinator.model.publishing.guard import Known, replacements
 from coordinator.model.publishing.may_have_ended import may_have_ended
+from coordinator.model.publishing.not_met_where_it_ran import not_met_where_it_ran
 from coordinator.model.publishing.publication import Retired, content_hash
 from coordinator.model.publishing.resuming import Terms
 from coordinator.model.publishing.unmet_lately import seen_in, unmet_lately
@@ -112,6 +113,11 @@ def compare(draft: Draft, store: Store, keys: Keys, *, settings: Settings, fresh
     return replace(plan, concerns=(*_of_its_order(plan.proposal), *plan.proposal.concerns(Known())))
 
 
+def _added(proposal: Proposal) -> dict[PipelineRef, tuple[Dependency, ...]]:
+    """The dependencies that are new in entries that were there before."""
+    return {change.pipeline: change.added for change in proposal.difference().differs if change.added}
+
+
 def publications_in(cache: Cache) -> Publications:
     """The published documents that were read into a cache."""
     return Publications(cache.published, cache.revision, cache.published_before)
@@ -119,7 +125,7 @@ def publications_in(cache: Cache) -> Publications:
 
 def terms_of(settings: Settings, fresh: Collection[PipelineRef] = ()) -> Terms:
     """The terms of a publication now. :param fresh: pipelines whose dependencies begin again."""
-    return Terms(datetime.now(UTC), settings.publication.resumes_within, frozenset(fresh))
+    return Terms(datetime.now(UTC), settings.publication.resume_within, frozenset(fresh))
 
 
 def make_plan(
@@ -161,6 +167,8 @@ def make_plan(
         before = unsettled_decisions(reading.propagation)
         reading.propagation.replace_graph(graph, reading.cache.targets())
         found = consequences(before, unsettled_decisions(reading.propagation))
+        added = {} if plan.proposal.is_published else _added(plan.proposal)
+        warnings += not_met_where_it_ran(reading.propagation, cache.recorded(), added)
     except CycleFound as error:
         if plan.refused is None:
             warnings.append(

@@ -13,7 +13,8 @@ from coordinator.cli.validate import read_file
 from coordinator.commands.last_readable import with_last_readable
 from coordinator.commands.proposal import Proposal, Publications
 from coordinator.commands.publish import refusal
-from coordinator.config.settings import Settings, load_settings
+from coordinator.config.loading import load_settings
+from coordinator.config.settings import Settings
 from coordinator.controller.dispatch.dispatcher import limits_by_environment
 from coordinator.controller.state.problems import shown
 from coordinator.model.graph import CycleFound

@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 
 from coordinator.cli.finding import Finding, Grade
-from coordinator.config.settings import EnvironmentSettings, Settings
+from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.settings import Settings
 from coordinator.controller.leading.misnamed_reporters import misnamed_reporters_among
 from coordinator.controller.state.reporters import Listening, Reporters
 from coordinator.errors import CoordinatorError

@@ -11,7 +11,8 @@ from coordinator.cli.failures import ExitCode
 from coordinator.cli.options import ConfigOption, JsonOption
 
 if TYPE_CHECKING:
-    from coordinator.config.settings import EtcdSettings, Settings
+    from coordinator.config.etcd import EtcdSettings
+    from coordinator.config.settings import Settings
     from coordinator.store.keys import Keys
     from coordinator.store.roles import Role
     from coordinator.store.securing import Changes, WantedUser
@@ -73,7 +74,7 @@ def secure(
     """
     from coordinator.cli import secure_output
     from coordinator.cli.logins import etcd_as, logins_of, passwords_of
-    from coordinator.config.settings import load_settings
+    from coordinator.config.loading import load_settings
     from coordinator.store.keys import Keys
 
     if enable_auth and not do_apply:

@@ -32,7 +32,7 @@ from coordinator.cli.stale_requests import stale_requests
 from coordinator.model.phrases import counted
 
 if TYPE_CHECKING:
-    from coordinator.config.settings import EnvironmentSettings
+    from coordinator.config.environments import EnvironmentSettings
     from coordinator.controller.state.problems import ProblemsShown
     from coordinator.model.publishing.never_met import NeverMet
     from coordinator.model.references import PipelineRef, Target
@@ -107,7 +107,7 @@ def status(
 
     Example: [bold]coordinator status --all --partition 2026-11-20T00:00:00Z[/bold]
     """
-    from coordinator.config.settings import load_settings
+    from coordinator.config.loading import load_settings
     from coordinator.controller.state.problems import shown
     from coordinator.model.named_partitions import Span
     from coordinator.model.view import Readiness

@@ -30,7 +30,7 @@ def ui(
     import structlog
 
     from coordinator.config.insecure import insecure_settings
-    from coordinator.config.settings import load_settings
+    from coordinator.config.loading import load_settings
     from coordinator.errors import ConfigurationError
 
     try:

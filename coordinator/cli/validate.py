@@ -65,13 +65,14 @@ def validate(
 
     Asks neither etcd nor Airflow: 'coordinator doctor' looks the DAGs up. Exit code 1 when there is a problem. A
     dependency that can never be met, as its upstream is started in other partitions than it asks for, is a warning,
-    and so is an upstream whose name looks mistyped. Without a configuration any environment's name is accepted.
-    A cycle that goes back in time is accepted, and shown. Several files are checked each for itself.
+    and so is an upstream whose name looks mistyped, or an asset that a bridge hands on, too. Without a configuration
+    any environment's name is accepted. A cycle that goes back in time is accepted, and shown. Several files are
+    checked each for itself.
 
     Example: [bold]coordinator validate dependencies.json --config coordinator.toml[/bold]
     """
+    from coordinator.config.loading import load_settings
     from coordinator.config.same_airflow import same_airflow
-    from coordinator.config.settings import load_settings
     from coordinator.model.documents import json_schema
 
     if schema:
@@ -99,6 +100,7 @@ def _check(file: Path, environments: list[str] | None) -> _Checked:
     from coordinator.model.documents import DependenciesError, parse_document
     from coordinator.model.publishing.misspelled import misspelled
     from coordinator.model.publishing.never_met import never_met
+    from coordinator.model.publishing.started_twice import started_twice
 
     text = read_file(file)
     try:
@@ -106,7 +108,7 @@ def _check(file: Path, environments: list[str] | None) -> _Checked:
     except DependenciesError as error:
         return _Checked(file, {}, error, [], never_met=False)
     unmet = list(never_met(document))
-    warnings = _at_their_places(text, [*unmet, *misspelled(document)])
+    warnings = _at_their_places(text, [*unmet, *misspelled(document), *started_twice(document)])
     return _Checked(file, document, None, warnings, never_met=bool(unmet))
 
 

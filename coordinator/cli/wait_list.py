@@ -10,8 +10,8 @@ from coordinator.model.partitions.instants import format_instant
 from coordinator.model.phrases import counted
 from coordinator.model.stored import Unreadable
 from coordinator.model.view import readable_state
-from coordinator.model.waits import Completion, Wait, WaitStatus, at_the_triggerer, untaken_place
-from coordinator.reading.untaken_sensors import untaken_in
+from coordinator.model.waits import Completion, Wait, WaitStatus, at_the_triggerer, unresumed_place
+from coordinator.reading.unresumed_sensors import unresumed_in
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -28,7 +28,7 @@ def waits_of(reading: Reading, pipeline: PipelineRef | None, *, all_: bool) -> l
 
     :param all_: also those with an answer that their tasks have taken.
     """
-    untaken = untaken_in(reading)
+    unresumed = unresumed_in(reading)
     return sorted(
         (
             seen
@@ -37,14 +37,14 @@ def waits_of(reading: Reading, pipeline: PipelineRef | None, *, all_: bool) -> l
             if all_
             or isinstance(seen.value, Unreadable)
             or seen.value.status is WaitStatus.WAITING
-            or _is_untaken(seen, seen.value, untaken)
+            or _is_unresumed(seen, seen.value, unresumed)
         ),
         key=lambda seen: seen.ref,
     )
 
 
-def _is_untaken(seen: SeenWait, wait: Wait, untaken: Collection[str]) -> bool:
-    return wait.status is WaitStatus.PASSED and untaken_place(seen.ref) in untaken
+def _is_unresumed(seen: SeenWait, wait: Wait, unresumed: Collection[str]) -> bool:
+    return wait.status is WaitStatus.PASSED and unresumed_place(seen.ref) in unresumed
 
 
 def _both_sides(seen: SeenWait) -> tuple[PipelineRef, ...]:
@@ -58,12 +58,12 @@ def wait_as_json(
     now: datetime,
     *,
     waiting: WaitingSensor | None,
-    untaken: Collection[str] = (),
+    unresumed: Collection[str] = (),
 ) -> dict[str, Any]:
     """A wait for programs.
 
     :param waiting: why it has no answer yet.
-    :param untaken: the places of those that have passed, and whose tasks have not gone on.
+    :param unresumed: the places of those that have passed, and whose tasks have not resumed.
     """
     ref, wait = seen.ref, seen.value
     found: dict[str, Any] = {
@@ -75,7 +75,7 @@ def wait_as_json(
     }
     if isinstance(wait, Unreadable):
         return {**found, "status": "unreadable", "says": wait.reason, "remedies": ["clear the sensor"]}
-    is_untaken = _is_untaken(seen, wait, untaken)
+    is_unresumed = _is_unresumed(seen, wait, unresumed)
     return {
         **found,
         "status": str(wait.status),
@@ -88,16 +88,16 @@ def wait_as_json(
         "since": format_instant(wait.since.replace(microsecond=0)) if wait.since is not None else None,
         "age": age_of(wait.since, now),
         "passed_at": format_instant(wait.passed_at.replace(microsecond=0)) if wait.passed_at is not None else None,
-        "untaken": is_untaken,
-        **(_untaken(seen, wait, now) if is_untaken else _outcome(reading, seen, wait, waiting)),
+        "unresumed": is_unresumed,
+        **(_unresumed(seen, wait, now) if is_unresumed else _outcome(reading, seen, wait, waiting)),
     }
 
 
-def _untaken(seen: SeenWait, wait: Wait, now: datetime) -> dict[str, Any]:
+def _unresumed(seen: SeenWait, wait: Wait, now: datetime) -> dict[str, Any]:
     age = age_of(wait.passed_at, now)
     ago = f" {roughly(age)} ago" if age is not None else ""
     return {
-        "says": f"passed{ago}, not taken by its task",
+        "says": f"passed{ago}, its task has not resumed",
         "remedies": [at_the_triggerer(seen.ref.run.pipeline.environment)],
     }
 
@@ -112,8 +112,8 @@ def _outcome(reading: Reading, seen: SeenWait, wait: Wait, waiting: WaitingSenso
     causes = waiting.causes if waiting is not None else ()
     if not causes:
         if reading.cache.leader is None:
-            return {"says": "passes when a watcher leads", "remedies": ["start one: coordinator watch"]}
-        return {"says": "it passes now, by the watcher that leads", "remedies": []}
+            return {"says": "passes once a watcher leads", "remedies": ["start one: coordinator watch"]}
+        return {"says": "the leader lets it pass now", "remedies": []}
     remedies = [cause.remedy for cause in causes if cause.remedy]
     return {"says": listed([cause.sentence(run) for cause in causes], "; "), "remedies": list(dict.fromkeys(remedies))}
 

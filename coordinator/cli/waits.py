@@ -18,9 +18,7 @@ def waits(
         typer.Argument(help="Only sensors of this pipeline, or for it.", show_default="all pipelines"),
     ] = None,
     *,
-    all_: Annotated[
-        bool, typer.Option("--all", help="Include sensors that have passed and gone on, or were refused.")
-    ] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Include sensors that have resumed, or were refused.")] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -29,10 +27,10 @@ def waits(
     Example: [bold]coordinator waits team_b/load_customers --all[/bold]
     """
     from coordinator.cli.wait_list import show_waits, wait_as_json, waits_of
-    from coordinator.config.settings import load_settings
+    from coordinator.config.loading import load_settings
     from coordinator.model.waits import SENSORS
-    from coordinator.reading.reading import read
-    from coordinator.reading.untaken_sensors import untaken_in
+    from coordinator.reading.reading import NOBODY_LEADS, read
+    from coordinator.reading.unresumed_sensors import unresumed_in
     from coordinator.reading.waiting_sensors import waiting_sensors
 
     wanted = None if pipeline is None else pipeline_of(pipeline)
@@ -43,11 +41,11 @@ def waits(
     now, environments = datetime.now(UTC), load_settings(config).environments
     waits_ = waits_of(reading, wanted, all_=all_)
     waiting = {one.ref: one for one in waiting_sensors(reading, waits_, environments=environments)}
-    untaken = untaken_in(reading)
-    found = [wait_as_json(reading, one, now, waiting=waiting.get(one.ref), untaken=untaken) for one in waits_]
-    more = [f"{place}: {problem}" for place, problem in untaken.items() if place.startswith(SENSORS[1])]
+    unresumed = unresumed_in(reading)
+    found = [wait_as_json(reading, one, now, waiting=waiting.get(one.ref), unresumed=unresumed) for one in waits_]
+    more = [f"{place}: {problem}" for place, problem in unresumed.items() if place.startswith(SENSORS[1])]
     if as_json:
-        print_json({"revision": reading.cache.revision, "waits": found, "more_untaken": more})
+        print_json({"revision": reading.cache.revision, "waits": found, "more_unresumed": more})
         return
     if found:
         show_waits(found)
@@ -55,3 +53,5 @@ def waits(
         say("no sensor waits")
     for line in more:
         say(line)
+    if reading.cache.leader is None and found:
+        say(NOBODY_LEADS, err=True)

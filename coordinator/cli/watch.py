@@ -71,8 +71,8 @@ def watch(
 
     from coordinator.cli.gc_tuning import RareCollections
     from coordinator.config.insecure import insecure_settings
+    from coordinator.config.loading import load_settings
     from coordinator.config.same_airflow import same_airflow
-    from coordinator.config.settings import load_settings
     from coordinator.controller.clock import SystemClock
     from coordinator.controller.http_app import application
     from coordinator.controller.http_server import HttpServer

@@ -11,8 +11,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from coordinator.config.settings import Settings, load_settings
+from coordinator.config.loading import load_settings
+from coordinator.config.settings import Settings
 from coordinator.errors import CoordinatorError
+from coordinator.model.assets.names import part_of
 from coordinator.model.consumption import Consumed, Consumption, Fingerprint
 from coordinator.model.partitions.instants import partition_of_run
 from coordinator.model.references import PipelineRef, Target
@@ -43,6 +45,7 @@ class RunInput(NamedTuple):
     :ivar pipeline: ``environment/dag_id``, or ``dag_id`` in the environment ``default``.
     :ivar revision: etcd revision of the completion.
     :ivar task: the task of the pipeline whose completion it is; ``None``: the whole run's.
+    :ivar asset: the URI of the asset whose event it is, if it is one; ``run_id`` is of the run that emitted it.
     """
 
     pipeline: str
@@ -51,6 +54,7 @@ class RunInput(NamedTuple):
     state: State | None
     revision: int | None
     task: str | None = None
+    asset: str | None = None
 
 
 def inputs(
@@ -117,16 +121,16 @@ def _told(store: Store, keys: Keys, stands_on: Consumption) -> Iterator[RunInput
 
 
 def _in_full(target: Target, used: Consumed) -> RunInput:
-    pipeline, task = str(target.pipeline.whole), target.pipeline.task or None
-    return RunInput(pipeline, target.partition, used.attempt.run_id, used.state, used.revision, task)
+    pipeline, part = str(target.pipeline.whole), part_of(target.pipeline)
+    return RunInput(pipeline, target.partition, used.attempt.run_id, used.state, used.revision, **part)
 
 
 def _recognised(target: Target, fingerprint: Fingerprint, seen: SeenState | None) -> RunInput:
     state = seen.value if seen is not None else None
-    pipeline, task = str(target.pipeline.whole), target.pipeline.task or None
+    pipeline, part = str(target.pipeline.whole), part_of(target.pipeline)
     if seen is None or not isinstance(state, RunState) or not fingerprint.is_same(state, seen.revision):
-        return RunInput(pipeline, target.partition, None, None, None, task)
-    return RunInput(pipeline, target.partition, state.attempt.run_id, state.state, seen.revision, task)
+        return RunInput(pipeline, target.partition, None, None, None, **part)
+    return RunInput(pipeline, target.partition, state.attempt.run_id, state.state, seen.revision, **part)
 
 
 def _states(store: Store, keys: Keys, pipeline: PipelineRef, partitions: Collection[str]) -> Mapping[str, SeenState]:

@@ -16,7 +16,8 @@ import tenacity
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from coordinator.config.settings import Settings, load_settings
+from coordinator.config.loading import load_settings
+from coordinator.config.settings import Settings
 from coordinator.model import bounds
 from coordinator.model.assets.names import is_of_assets
 from coordinator.model.printable import printable

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from coordinator.config.settings import EtcdSettings, Settings
+from coordinator.config.etcd import EtcdSettings
+from coordinator.config.settings import Settings
 from coordinator.config.ui import UiSettings
 
 

@@ -1,4 +1,4 @@
-"""Environments that are one Airflow: each of its runs counts as one of each of them."""
+"""Environments that are the same Airflow: each run there counts in all of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections import defaultdict
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from coordinator.config.settings import EnvironmentSettings, Settings
+from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.settings import Settings
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -25,7 +26,8 @@ def same_airflow(settings: Settings) -> list[SameAirflow]:
         by_address[_address(environment)].append(name)
     return [
         SameAirflow(
-            f"environments {', '.join(sorted(names))} are one Airflow, {address}: each run there counts as one of each",
+            f"environments {', '.join(sorted(names))} are the same Airflow ({address}): "
+            "each run there counts in all of them",
             "correct url (of Amazon MWAA, mwaa_name and region) in one of their sections, or keep one of them",
         )
         for address, names in by_address.items()

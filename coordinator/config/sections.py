@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticKnownError
 
 from coordinator.config.credentials import CredentialSource
 from coordinator.model import bounds
+from coordinator.model.durations import parse_duration
 
 
 class Section(BaseModel):
@@ -22,12 +25,34 @@ class Section(BaseModel):
     def _no_nul(self) -> Self:
         for name, value in self:
             if isinstance(value, str | Path) and "\0" in str(value):
-                raise ValueError(f"{name} holds a NUL character, which no path and no name has")
+                raise ValueError(f"{name} contains a NUL character, which no path and no name has")
         return self
 
 
 Seconds = Annotated[float, Field(gt=0, le=bounds.SECONDS, allow_inf_nan=False)]
 RequestSeconds = Annotated[float, Field(gt=0, le=bounds.REQUEST_SECONDS, allow_inf_nan=False)]
+
+
+def _duration(given: object) -> timedelta:
+    if isinstance(given, timedelta):
+        return given
+    if not isinstance(given, str):  # pydantic would take a number for seconds
+        raise PydanticKnownError("string_type")
+    return parse_duration(given)
+
+
+def _positive_duration(given: object) -> timedelta:
+    duration = _duration(given)
+    if duration <= timedelta():
+        raise ValueError(f"{given!r} is not a positive duration; expected one such as '90 days'")
+    return duration
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+"""Written as a text such as ``36 hours`` (:mod:`coordinator.model.durations`)."""
+
+PositiveDuration = Annotated[timedelta, BeforeValidator(_positive_duration)]
+"""As :data:`Duration`, and longer than nothing."""
 
 _Command = Annotated[list[str], Field(min_length=1)]
 

@@ -21,7 +21,7 @@ from wsgiref.types import WSGIApplication
 import structlog
 from prometheus_client.exposition import ThreadingWSGIServer
 
-from coordinator.config.settings import HttpSettings
+from coordinator.config.http import HttpSettings
 from coordinator.controller.http_app import ALWAYS
 from coordinator.controller.http_head import HeadRefused, read_head
 from coordinator.controller.http_tls import TlsFiles, tls_context

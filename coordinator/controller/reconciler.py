@@ -7,73 +7,27 @@ environments: a successor starts from there.
 
 To *examine* a target means to take its next step (:mod:`coordinator.model.lifecycle`). The way of one run::
 
-    etcd -> inbox -> event handling (cache) -> model.propagation (decide) -> work queue
-         -> model.lifecycle (next step) -> reconcile -> ledger -> dispatcher -> outcome -> work queue
+    etcd -> inbox -> event handling (cache) -> model.propagation (decide) -> work queue -> examiner
+         -> model.lifecycle (next step) -> reconcile -> ledger -> writer -> dispatcher -> outcome -> work queue
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
 from itertools import chain
 
 import structlog
 
-from coordinator.config.settings import RetentionSettings, WatcherSettings
-from coordinator.controller.backoff import Backoff
+from coordinator.controller.building import Options, build
 from coordinator.controller.clock import Clock
-from coordinator.controller.counters import Counters
-from coordinator.controller.decision_log import DecisionLog
 from coordinator.controller.dispatch.dispatchers import Dispatchers
 from coordinator.controller.dispatch.jobs import ChangesSeen, EffectDone, LookDone
-from coordinator.controller.leading.catching_up import CatchingUp, Skip
-from coordinator.controller.leading.term import Term
+from coordinator.controller.leading.catching_up import Skip
 from coordinator.controller.measures import Measures
 from coordinator.controller.messages import Message
-from coordinator.controller.pace import Pace
-from coordinator.controller.queue.postponed import Postponed
-from coordinator.controller.queue.rechecks import Rechecks
-from coordinator.controller.queue.work_queue import Priority, WorkQueue
-from coordinator.controller.reconcile.asset_states import AssetStates
-from coordinator.controller.reconcile.breakage import RETRY_BROKEN_AFTER, Breakage
-from coordinator.controller.reconcile.environment_poller import EnvironmentPoller, Polling
-from coordinator.controller.reconcile.event_handling import EventHandler
-from coordinator.controller.reconcile.lateness import Lateness
-from coordinator.controller.reconcile.ledger import Ledger
-from coordinator.controller.reconcile.observer import Observer
-from coordinator.controller.reconcile.reconcile import Policy, Reconcile
-from coordinator.controller.reconcile.review import Review
-from coordinator.controller.reconcile.scheduling import Scheduling
-from coordinator.controller.reconcile.task_observer import TaskObserver
-from coordinator.controller.reconcile.trigger_log import TriggerLog
-from coordinator.controller.reconcile.upstream_checks import Checks
-from coordinator.controller.reconcile.waits import WaitController
-from coordinator.controller.retention.sweeper import Sweeper
-from coordinator.controller.state.cache import Cache
-from coordinator.controller.state.heartbeat import HeartbeatWriter
-from coordinator.controller.writes import (
-    RETRY_AFTER,
-    Lost,
-    RecordWrite,
-    Result,
-    StateWrite,
-    Unanswered,
-    WaitWrite,
-    Write,
-    WriteRefused,
-    Written,
-)
-from coordinator.errors import LeadershipLost
-from coordinator.model.decide import Decision, Obstacle
-from coordinator.model.graph import Graph
-from coordinator.model.propagation.propagation import Propagation
-from coordinator.model.publishing.publication import Publication
+from coordinator.controller.queue.work_queue import Priority
 from coordinator.model.references import Target
-from coordinator.model.trigger import Status, TriggerRecord
-from coordinator.model.view import Readiness, readable_record
-from coordinator.model.waits import WaitStatus
 from coordinator.store.keys import Keys
 from coordinator.store.leadership import Leadership
 from coordinator.store.port import Store
@@ -86,27 +40,6 @@ waits no longer than that for its turn."""
 
 SWEEP_EVERY = 1.0
 """Seconds after which retention gets a turn although there is other work."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The options of a watcher.
-
-    :ivar who: its name, for records and reports.
-    :ivar observed: the names of the environments in which nothing reports.
-    :ivar retention: which old partitions to remove; ``None``: nothing is ever removed.
-    :ivar decisions: the decision log; ``None``: there is none.
-    :ivar may_begin: returns whether everything is prepared for a term, given the create revision of its leader key.
-    :ivar pace: how much is handled and decided about in one step.
-    """
-
-    settings: WatcherSettings
-    who: str
-    observed: frozenset[str] = frozenset()
-    retention: RetentionSettings | None = None
-    decisions: DecisionLog | None = None
-    may_begin: Callable[[int], bool] = field(default=lambda _: True)
-    pace: Pace = field(default_factory=Pace)
 
 
 class Reconciler:
@@ -125,110 +58,39 @@ class Reconciler:
         clock: Clock,
         options: Options,
     ) -> None:
-        settings, who = options.settings, options.who
+        parts = build(
+            store=store, keys=keys, dispatchers=dispatchers, leadership=leadership, clock=clock, options=options
+        )
+        self.counters = parts.counters
+        self.queue = parts.queue
+        self.cache = parts.cache
+        self.propagation = parts.propagation
+        self.ledger = parts.ledger
+        self.reconcile = parts.reconcile
+        self.breakage = parts.breakage
+        self.environment_poller = parts.environment_poller
+        self.asset_states = parts.asset_states
         self._clock = clock
-        self._settings = settings
         self._dispatchers = dispatchers
-        self.counters = Counters()
-        self.queue = WorkQueue()
-        self.cache = Cache(keys, fresh_for=settings.fresh_for)
-        self.propagation = Propagation(Graph(), self.cache, now=clock.now())
-        self.breakage = Breakage(self.counters)
-        self.ledger = Ledger(store, keys, self.cache, who=who)
-        self._trigger_log = TriggerLog(self.counters, self.cache, clock, options.decisions)
-        self._checks = Checks(self.cache, self.propagation, dispatchers, self.queue, timeout=settings.look_timeout)
-        self.reconcile = Reconcile(
-            self.propagation,
-            self.cache,
-            queue=self.queue,
-            dispatchers=dispatchers,
-            checks=self._checks,
-            ledger=self.ledger,
-            policy=Policy(
-                who=who,
-                clock=clock,
-                backoff=Backoff(initial=settings.backoff_initial, longest=settings.backoff_max),
-                blocked_retry=settings.blocked_retry,
-                log=self._trigger_log,
-            ),
-        )
-        tasks = TaskObserver(self.cache, self.ledger, every=settings.follow_tasks_after)
-        self._waits = WaitController(
-            self.propagation,
-            self.cache,
-            checks=self._checks,
-            ledger=self.ledger,
-            queue=self.queue,
-            tasks=tasks,
-            every=settings.follow_after,
-        )
-        self._observer = Observer(
-            self.propagation,
-            self.cache,
-            checks=self._checks,
-            ledger=self.ledger,
-            tasks=tasks,
-            waits=self._waits,
-            every=settings.follow_after,
-        )
-        self.environment_poller = EnvironmentPoller(
-            self.cache,
-            store=store,
-            keys=keys,
-            dispatchers=dispatchers,
-            ledger=self.ledger,
-            polling=Polling(options.observed, settings.observe_every, settings.observe_idle),
-        )
-        self.asset_states = AssetStates(self.propagation, self.cache, self.ledger)
-        self._sweeper = None
-        if options.retention is not None:
-            self._sweeper = Sweeper(
-                store=store,
-                keys=keys,
-                cache=self.cache,
-                propagation=self.propagation,
-                limits=options.retention,
-                clock=clock,
-            )
-        self._rechecks = Rechecks()
-        self._lateness = Lateness(self.counters, unsure=timedelta(seconds=2 * settings.lease_ttl))
-        self._events = EventHandler(
-            self.cache,
-            self.propagation,
-            queue=self.queue,
-            scheduling=Scheduling(
-                self.propagation,
-                self.queue,
-                waits=self.cache.waits,
-                reconcile=self.reconcile,
-                dispatchers=dispatchers,
-                rechecks=self._rechecks,
-                lateness=self._lateness,
-                breakage=self.breakage,
-            ),
-            readers=[self.asset_states, *([self._sweeper] if self._sweeper is not None else [])],
-            counters=self.counters,
-            pace=options.pace,
-        )
+        self._checks = parts.checks
+        self._trigger_log = parts.trigger_log
+        self._observer = parts.observer
+        self._sweeper = parts.sweeper
+        self._rechecks = parts.rechecks
+        self._lateness = parts.lateness
+        self._events = parts.events
+        self._catching_up = parts.catching_up
+        self._heartbeat = parts.heartbeat
+        self._term = parts.term
+        self._postponed = parts.postponed
+        self._examiner = parts.examiner
+        self._writer = parts.writer
+        self._review = parts.review
+        self._measuring = parts.measuring
         self._answers: deque[EffectDone | LookDone | ChangesSeen] = deque()
-        self._postponed = Postponed(self.propagation)
-        self._catching_up = CatchingUp(self.propagation, options.pace)
-        self._heartbeat = HeartbeatWriter(store, keys, missed_after=settings.missed_after)
-        self._term = Term(
-            leadership=leadership,
-            may_begin=options.may_begin,
-            cache=self.cache,
-            propagation=self.propagation,
-            catching_up=self._catching_up,
-            heartbeat=self._heartbeat,
-            missed_after=settings.missed_after,
-        )
-        self._review = Review(self.cache, self.propagation)
+        self._reexamine_every = options.settings.reexamine_every
         self._reexamine_at = 0.0
-        self._write_at = 0.0
         self._swept_at = 0.0
-        self._queue_empty_at = clock.monotonic()
-        self._answered = True
 
     # -- what the service calls ------------------------------------------------------------------------------------
 
@@ -299,8 +161,7 @@ class Reconciler:
             self.queue.drop_ready()
         elif not self._events.is_reading:
             self._lead(now)
-        if not self.queue:
-            self._queue_empty_at = now
+        self._measuring.note_queue(now)
         return self._events.leader_gone or self._term.is_lost
 
     def wake_at(self) -> float | None:
@@ -311,14 +172,14 @@ class Reconciler:
             return self._clock.monotonic()
         if not self.leads:
             return None
-        writes = self._write_at if self.queue or self.ledger else None
+        writes = self._writer.retry_at if self.queue or self.ledger else None
         if self.reconcile.draining:
             return writes  # while draining, nothing else waits for a time
         if (next_piece := self._catching_up.next_at()) is not None:
             return next_piece  # nothing else is done before that, whatever is due
         times = [
             writes,
-            self._write_at if self._review else None,
+            self._writer.retry_at if self._review else None,
             self._dispatchers.next_at(),
             self.queue.next_at(),
             self._checks.next_at(),
@@ -346,26 +207,7 @@ class Reconciler:
 
     def measures(self) -> Measures:
         """Its state in numbers. Any thread may ask."""
-        unsettled = self.propagation.unsettled_readiness()
-        stuck = [target for target, readiness in unsettled if readiness is Readiness.STUCK]
-        records = (readable_record(self.cache.record(target)) for target in stuck)
-        published = {owner: one.value for owner, one in list(self.cache.published.items())}
-        now, waits, cursors = self._clock.now(), self.cache.waits.values(), dict(self.cache.cursors)
-        environments = self._dispatchers.measures()
-        waiting_since = [one.since for one in waits if one.status is WaitStatus.WAITING and one.since is not None]
-        return Measures(
-            queue=self.queue.depths(),
-            queue_age=self._clock.monotonic() - self._queue_empty_at if self.queue else 0.0,
-            unsettled={"busy": len(unsettled) - len(stuck), "stuck": len(stuck)},
-            blocked=sum(record is not None and record.status is Status.BLOCKED for record in records),
-            late=len(self._lateness),
-            held=self.cache.held,
-            publications={owner: one.version for owner, one in published.items() if isinstance(one, Publication)},
-            sensors={str(answer): sum(one.status is answer for one in waits) for answer in WaitStatus},
-            longest_wait=max((now - min(waiting_since)).total_seconds(), 0.0) if waiting_since else 0.0,
-            unobserved={name: (now - cursors[name]).total_seconds() for name in environments if name in cursors},
-            environments=environments,
-        )
+        return self._measuring.measures()
 
     def drain(self) -> None:
         """From now on start nothing new; outcomes of requests that are under way are still written."""
@@ -397,7 +239,7 @@ class Reconciler:
                 try:
                     self.reconcile.answered(message, now)
                 except Exception as error:  # noqa: BLE001 - it is logged, and shown
-                    self._contain(message.target, error, now)
+                    self.breakage.contain(message.target, error, now)
             else:
                 self._observer.take(message)
 
@@ -452,63 +294,17 @@ class Reconciler:
     def _work(self, now: float) -> None:
         """Examine targets from the queue, until none is left or there are enough for one step."""
         enough = SLICE
-        written = self._flush(now)  # states that looks have shown are written before decisions that use them
+        written = self._writer.flush(now)  # states that looks have shown are written before decisions that use them
         self._admit(now)
-        for target, priority in self._postponed.take_final():
-            self.queue.add(target, priority, first=True)
+        self._postponed.requeue_final()
         while written and enough and (self.queue or self.ledger):
             for target, decision in self.queue.take(enough):
                 enough -= 1
-                self._examine(target, decision, now)
-            written = self._flush(now)
+                self._examiner.examine(target, decision, now)
+            written = self._writer.flush(now)
             self._pump(now)
             self._events.propagate()
             self._admit(now)
-
-    def _examine(self, target: Target, decision: Decision | None, now: float) -> None:
-        """Do what is to be done about a target. A mistake about one does not stop the others.
-
-        :param decision: the newest one, if it was kept; ``None``: it is made again.
-        """
-        if self.breakage.waits(target, now):
-            return  # it is in the queue for then
-        try:
-            if target in self.cache.waits:
-                self._observer.examine_wait(target, now)
-            elif not self.reconcile.conclude(target, self._record(target)):
-                if not self.propagation.is_final(target):
-                    self._postponed.add(target, self.queue.took)
-                    return
-                decision = decision or self.propagation.decide(target)
-                if Obstacle.BROKEN in decision.obstacles:
-                    if target not in self.breakage:
-                        self.propagation.touch((), recorded=(target,))  # what depends on it must see that it is stuck
-                    self.reconcile.stop(target)
-                    return
-                self._act_on(decision, now)
-        except Exception as error:  # noqa: BLE001 - it is logged, and shown
-            self._contain(target, error, now)
-        else:
-            self.breakage.forget(target, acted=True)
-
-    def _act_on(self, decision: Decision, now: float) -> None:
-        """Do what a decision about a target asks for, unless it has still to be given up."""
-        target = decision.target
-        if (skip := self._catching_up.to_be_given_up(target)) is not None and not self.reconcile.draining:
-            if not self.reconcile.is_put_off(target, now):
-                self._give_up(skip)
-            return
-        record = self._record(target)
-        self._observer.follow(decision, record, now)
-        self.reconcile.examine(decision, record, now)
-        if self.reconcile.is_waiting(target):
-            self.queue.keep(decision)  # for when its turn, or the answer, comes
-
-    def _contain(self, target: Target, error: Exception, now: float) -> None:
-        """Try again later. Meanwhile the target gives up its slot, which others need."""
-        self.breakage.contain(target, error, until=now + RETRY_BROKEN_AFTER)
-        self.reconcile.stop(target)
-        self.queue.add(target, Priority.CATCHUP, after=now + RETRY_BROKEN_AFTER)
 
     def _pump(self, now: float) -> None:
         if not self._term.is_lost:
@@ -521,7 +317,7 @@ class Reconciler:
 
     def _examine_everything(self, now: float, unsettled: Iterable[Target]) -> None:
         """Examine all targets that wait for something: a new leader takes them over, and none may be overlooked."""
-        self._reexamine_at = now + self._settings.reexamine_every
+        self._reexamine_at = now + self._reexamine_every
         self.queue.outdate_all()  # a mistake in what was kept must not last
         self.propagation.recount()
         for target in chain(unsettled, self.cache.waits.waiting()):
@@ -542,13 +338,10 @@ class Reconciler:
 
     def _write_skips(self, skips: Sequence[Skip], now: float) -> bool:
         for skip in skips:
-            self._give_up(skip)
+            self.reconcile.give_up(skip, counts="skipped_catching_up")
         targets = [skip.decision.target for skip in skips]
-        return self._flush(now) and all(self.cache.record(one) or self._catching_up.is_refused(one) for one in targets)
-
-    def _give_up(self, skip: Skip) -> None:
-        record = self._record(skip.decision.target)
-        self.reconcile.give_up(skip.decision, record, skip.reason, counts="skipped_catching_up")
+        written = self._writer.flush(now)
+        return written and all(self.cache.record(one) or self._catching_up.is_refused(one) for one in targets)
 
     def _sweep(self, now: float) -> None:
         """Do a piece of retention's work: when there is no other work, and now and then under any load."""
@@ -563,83 +356,3 @@ class Reconciler:
     def _recheck_at(self) -> float | None:
         at = self._rechecks.next_at()
         return None if at is None else self._clock.monotonic() + (at - self._clock.now()).total_seconds()
-
-    def _record(self, target: Target) -> TriggerRecord | None:
-        return readable_record(self.cache.record(target))
-
-    # -- writing ---------------------------------------------------------------------------------------------------
-
-    def _flush(self, now: float) -> bool:
-        """Write what is in the ledger. Returns whether to go on examining."""
-        if (term := self._term.number) is None:
-            return False
-        self._answered = True
-        try:
-            for write, result in self.ledger.flush(term):
-                try:
-                    self._came_of(write, result, now)
-                except Exception as error:  # noqa: BLE001 - it is logged, and shown
-                    self._contain(write.target, error, now)
-        except LeadershipLost as error:
-            self._term.lose(error)
-            self._answered = False
-        if not self._answered:
-            self._write_at = now + RETRY_AFTER
-        return self._answered
-
-    def _came_of(self, write: Write, result: Result, now: float) -> None:
-        target, subject = write.target, write.subject
-        match result, subject:
-            case Written(revision), RecordWrite():
-                self._recorded(target, subject, revision, now)
-            case ((Written(revision) | Lost(revision)), StateWrite(askers)):
-                self._checks.hold_until(askers, revision)
-                for asker in askers:
-                    self.queue.add(asker, after_revision=revision)
-            case Lost(revision), WaitWrite():
-                self.queue.add(target, after_revision=revision)
-            case Written(), WaitWrite():
-                pass
-            case Lost(revision), RecordWrite():
-                self._catching_up.read_up_to(revision)
-                self.queue.add(target, after_revision=revision)
-            case WriteRefused(reason), _:
-                _log.error("etcd.refused", pipeline=str(target.pipeline), partition=target.partition, reason=reason)
-                self.cache.problems.note(write.operation.key, f"etcd refuses to write it: {reason}")
-                self._catching_up.refuse(target)
-                for asker in subject.askers if isinstance(subject, StateWrite) else (target,):
-                    self._refused(asker, write, now)
-            case Unanswered(reason), _:
-                if self._answered:
-                    _log.warning("etcd.unavailable", reason=reason)
-                    self._checks.clear()  # a state that they saw may not have been written
-                self._answered = False
-                self.queue.add(target, after=now + RETRY_AFTER)
-                self._wake(subject, now + RETRY_AFTER)
-
-    def _refused(self, waiting: Target, write: Write, now: float) -> None:
-        """etcd refuses to write a state that a target waits for. The observation of its input counts nevertheless: the
-        target is not started on the older state in etcd. Its own run that has ended is another case: it would be seen
-        again after each pause."""
-        if waiting == write.target and self._checks.own_run_has_ended(waiting):
-            self.queue.add(waiting, after=now + RETRY_AFTER)
-        else:
-            self._checks.drop(waiting)
-            self.reconcile.refused_by_etcd(waiting, now)
-
-    def _recorded(self, target: Target, write: RecordWrite, revision: int, now: float) -> None:
-        # The cache gets it at once: that can only make more targets look busy.
-        self.cache.note_record(target, write.record, revision)
-        self.queue.outdate(target)
-        if write.record.status is not Status.INTENT or self.propagation.readiness(target) is not Readiness.BUSY:
-            self.propagation.touch((), recorded=(target,))
-        # Otherwise it was due and is in flight now: busy as before, so nothing depends on it again.
-        self.reconcile.written(target, write.record, now)
-        self._trigger_log.written(target, write, revision)
-        if write.counts is not None:
-            self.counters.add(**{write.counts: 1})
-
-    def _wake(self, subject: RecordWrite | StateWrite | WaitWrite, at: float) -> None:
-        if isinstance(subject, StateWrite):
-            for asker in subject.askers:
-                self.queue.add(asker, after=at)

@@ -26,6 +26,7 @@ import structlog
 
 from coordinator.commands.publish import check_owner
 from coordinator.config.settings import Settings
+from coordinator.controller.building import Options
 from coordinator.controller.clock import Clock, SystemClock
 from coordinator.controller.compat.etl_state import EtlStates
 from coordinator.controller.decision_log import DecisionLog, line_of
@@ -33,15 +34,17 @@ from coordinator.controller.dispatch.dispatcher import limits_by_environment
 from coordinator.controller.dispatch.dispatchers import Dispatchers
 from coordinator.controller.dispatch.pools import Pools
 from coordinator.controller.inbox import Inbox
+from coordinator.controller.leading import paused_dags, unknown_dags
 from coordinator.controller.leading.dag_checks import DagChecks
 from coordinator.controller.leading.guarding import refuse_unless_leading
 from coordinator.controller.leading.misnamed_reporters import MisnamedReporters
+from coordinator.controller.leading.paused_dags import PausedDags
 from coordinator.controller.leading.progress import ProgressOfReading
 from coordinator.controller.leading.publisher import Publisher, Writer
-from coordinator.controller.leading.unknown_dags import PLACE, UnknownDags
+from coordinator.controller.leading.unknown_dags import UnknownDags
 from coordinator.controller.leading.watched_file import WatchedFile
 from coordinator.controller.line_file import LineFile
-from coordinator.controller.reconciler import Options, Reconciler
+from coordinator.controller.reconciler import Reconciler
 from coordinator.controller.state.problems import shown
 from coordinator.controller.state.reporters import HealthOfReporters, HeardInNumbers
 from coordinator.controller.state.task_problems import task_problems
@@ -51,6 +54,7 @@ from coordinator.store.capacity import SizeAlarm
 from coordinator.store.election import Callbacks, Candidate
 from coordinator.store.keys import Keys
 from coordinator.store.port import Store
+from coordinator.store.presence import place_of
 from coordinator.store.reflector import Disconnected, Reflector
 
 _log = structlog.get_logger(__name__)
@@ -139,7 +143,7 @@ class Watcher:
         self._stop = threading.Event()  # for the reflector's thread
         self._stopping = False
         self._reflector = Reflector(store, keys.root, largest=keys.largest_value)
-        self._progress = ProgressOfReading(keys.signs_of_life)
+        self._progress = ProgressOfReading(keys.signs_of_life, settings.environments)
         self._stepped_at = self._clock.monotonic()
         self._candidate = Candidate(
             store,
@@ -192,6 +196,7 @@ class Watcher:
         )
         checks = DagChecks(runners, clock=self._clock.monotonic, answered=self._inbox.wake)
         self._unknown_dags = UnknownDags(self.reconciler.cache, checks, clock=self._clock.monotonic)
+        self._paused_dags = PausedDags(self.reconciler.propagation, checks, clock=self._clock.monotonic)
         self._etl_states = None
         if settings.compat.etl_state is not None:
             self._etl_states = EtlStates(
@@ -271,7 +276,7 @@ class Watcher:
         reconciler = self.reconciler
         by_kind = {
             "watcher": {place: what for place, what in self._problems() if what is not None},
-            "environment": {f"environment {name}": what for name, what in self._failing_environments()},
+            "environment": {place_of(name): what for name, what in self._failing_environments()},
             "reporters": self._reporters.problems(self._clock.now()),
             "tasks": task_problems(reconciler.cache, reconciler.propagation.graph),
             "broken": reconciler.breakage.problems(),
@@ -318,11 +323,14 @@ class Watcher:
     def _found_out(self) -> dict[str, str]:
         """The problems that follow from no key in etcd: others read them in this watcher's presence key."""
         found: dict[str, str | None] = dict(self._misnamed_reporters.problems)
-        found[PLACE] = self._unknown_dags.problem
+        found[unknown_dags.PLACE] = self._unknown_dags.problem
+        found[paused_dags.PLACE] = self._paused_dags.problem
         for asset, pipeline in dict(self.reconciler.asset_states.loops).items():
             found[str(asset)] = (
                 f"{pipeline}, which is below it, emits it: its events from there do not count; take one of the two out"
             )
+        for dispatcher in self._dispatchers.all():
+            found[place_of(dispatcher.environment)] = dispatcher.problem(self._clock.monotonic())
         if self._etl_states is not None:
             found["compat.etl_state"] = self._etl_states.problem()
         if self._decisions is not None:
@@ -332,14 +340,14 @@ class Watcher:
 
     def _turn(self) -> None:
         self._publish()
-        for asking in (self._unknown_dags, self._misnamed_reporters):
+        for asking in (self._unknown_dags, self._paused_dags, self._misnamed_reporters):
             if self.reconciler.leads:
                 asking.look()
             else:
                 asking.rest()
         file = self._publisher.present_file if self._publisher is not None else None
         unanswered = self._unknown_dags.unanswered
-        unknown = {PLACE: unanswered} if unanswered is not None else {}
+        unknown = {unknown_dags.PLACE: unanswered} if unanswered is not None else {}
         if self._progress.has_found(file, self._found_out(), unknown):
             self._candidate.nudge()  # show a new problem at once, and not only with the next keep-alive
         messages = self._inbox.take(self._patience(), updates=not self.reconciler.is_behind)

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
+from coordinator.model.assets.completions import AssetCompletion, Told, with_event
 from coordinator.model.consumption import NOTHING, Consumption, Inputs
 from coordinator.model.decide import Decision, Obstacle, completions, tasks_to_ask_about
 from coordinator.model.dependencies import Rerun
@@ -288,7 +289,8 @@ class _Simulation:
             return tasks
         if not _MOVING.isdisjoint(decision.obstacles):
             self._end(target, record)
-        elif decision.skips:
+            return (target, *self._emit(target))
+        if decision.skips:
             consumed = _consumed(record, completions(decision))
             self._write(target, _done(record, consumed=consumed, skipped=True))
         elif decision.ignored and record is not None and not decision.obstacles:
@@ -303,6 +305,7 @@ class _Simulation:
             run_id = self._attempt_of(target).run_id if is_cleared else None
             self._succeed(target, Attempt(run_id or f"rehearsed {target}", self._soon()))
             self._pass_sensors(target)
+            return (target, *self._emit(target))
         else:
             return ()
         return (target,)
@@ -319,6 +322,21 @@ class _Simulation:
                 passed.append(replace(seen, value=value))
         if passed:
             self._passed[target] = tuple(passed)
+
+    def _emit(self, target: Target) -> list[Target]:
+        """The run that has just succeeded has emitted the assets that it has emitted before. Returns these."""
+        run, emitted = self._attempt_of(target), []
+        for asset in self._facts.runs_behind(target):
+            known = readable_state(self.state(asset))
+            if not isinstance(known, AssetCompletion):
+                continue
+            revision = self._next_revision()
+            emitted_at = self._soon()
+            told = Told(known.event, revision, emitted_at, run.run_id, target)
+            now = with_event(known, told, readable_state(self.state(target)))
+            self._states[asset] = SeenState(now, revision)
+            emitted.append(asset)
+        return emitted
 
     def _tasks_to_end(self, decision: Decision) -> Sequence[Target]:
         """The task itself, or those among the inputs that nobody has asked about."""

@@ -25,7 +25,9 @@ from datetime import datetime
 
 import msgspec
 
-from coordinator.model.assets.names import is_of_assets
+from coordinator.model.assets.completions import producer_of
+from coordinator.model.assets.completions import readiness_of as readiness_of_asset
+from coordinator.model.assets.names import is_asset, is_of_assets
 from coordinator.model.consumption import Consumed, Inputs
 from coordinator.model.dependencies import OnLate, Rerun, Settle
 from coordinator.model.evaluation import (
@@ -48,7 +50,7 @@ from coordinator.model.sensors import EvaluatedSensor, completions_of, evaluate_
 from coordinator.model.tasks import readiness_of
 from coordinator.model.taskstate import TaskState
 from coordinator.model.trigger import Status, TriggerRecord
-from coordinator.model.view import Readiness, SeenRecord, SeenState, SeenWait, View, readable_record
+from coordinator.model.view import Readiness, SeenRecord, SeenState, SeenWait, View, readable_record, readable_state
 
 
 class Obstacle(enum.StrEnum):
@@ -122,10 +124,13 @@ class Decision(msgspec.Struct, frozen=True):
 def decide(graph: Graph, view: View, target: Target) -> Decision:
     """Decide about a pipeline in a partition.
 
-    A task is never started: only its readiness is decided (:mod:`.tasks`).
+    A task is never started, nor is an asset: only its readiness is decided (:mod:`.tasks`, :mod:`.assets.completions`).
 
     :param view: one reading of etcd, with the readiness of the inputs and the present time.
     """
+    if is_asset(target.pipeline):
+        readiness, until = readiness_of_asset(view, target)
+        return Decision(target, readiness, recheck_at=until)
     if target.pipeline.task:
         since = graph.task_active_since(target.pipeline)
         if since is None:
@@ -408,6 +413,11 @@ def _wave_of(view: View, target: Target, seen: SeenState | None) -> int:
     """The wave of a completion: its own revision, or the wave of the record that started its run."""
     assert seen is not None
     assert isinstance(seen.value, RunState)
+    if (emitted_by := producer_of(seen)) is not None:
+        above = view.state(emitted_by)
+        state = readable_state(above)
+        is_its_run = state is not None and state.attempt.run_id == seen.value.attempt.run_id
+        return _wave_of(view, emitted_by, above) if is_its_run else seen.revision
     recorded = view.record(target.whole)
     if recorded is None or not isinstance(recorded.value, TriggerRecord):
         return seen.revision

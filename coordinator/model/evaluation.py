@@ -19,6 +19,7 @@ from operator import attrgetter
 
 import msgspec
 
+from coordinator.model.assets.completions import AssetCompletion, producer_of, readiness_of
 from coordinator.model.assets.events import AssetState
 from coordinator.model.conditions import Condition, Dependency, On
 from coordinator.model.consumption import NOTHING, Consumed, Fingerprint
@@ -214,7 +215,12 @@ class _Evaluator:
         if seen is None or not isinstance(seen.value, RunState):
             return False
         since = max(self._node.active_since[dependency], self._past, since)
-        return seen.revision > since and not is_consumed(self._consumed.get(target), seen.value, seen.revision)
+        return _came_at(seen) > since and not is_consumed(self._consumed.get(target), seen.value, seen.revision)
+
+    def _emitted_by_itself(self, seen: SeenState | None) -> list[Target]:
+        """The producers of an asset that are this downstream partition, or depend on it."""
+        producers = seen.value.producers if seen is not None and isinstance(seen.value, AssetCompletion) else ()
+        return [one for one in producers if self._view.comes_of(one, self._target)]
 
     def _input(
         self,
@@ -227,9 +233,17 @@ class _Evaluator:
     ) -> EvaluatedInput:
         view = self._view
         seen = view.state(target)
-        readiness = Readiness.BUSY if busy else view.readiness(target)
+        own = self._emitted_by_itself(seen)
+        if busy:
+            readiness = Readiness.BUSY
+        elif own:  # it must not wait for itself
+            readiness, _ = readiness_of(view, target, without=own)
+        else:
+            readiness = view.readiness(target)
         if triggers is None:
             triggers = dependency.trigger
+        if own and own[0] == producer_of(seen):
+            triggers = False  # nor start itself for ever
         before = self._consumed.get(target)
         met = changed = failed = unasked = False
         expires = None
@@ -245,7 +259,7 @@ class _Evaluator:
         if seen is not None and isinstance(seen.value, RunState) and seen.value.state.is_terminal:
             met = dependency.on.satisfied_by(seen.value.state)
             since = max(self._node.active_since[dependency], self._past, since)
-            changed = seen.revision > since and not is_consumed(before, seen.value, seen.revision)
+            changed = _came_at(seen) > since and not is_consumed(before, seen.value, seen.revision)
             failed = seen.value.state is State.FAILED and dependency.on is On.SUCCESS
             if met and dependency.max_age is not None:
                 ended = seen.value.completed_at
@@ -301,6 +315,11 @@ class _Evaluator:
         if ended_at is None or active_at is None or (queued_at is not None and ended_at >= queued_at):
             return False
         return ended_at < active_at - UNSURE
+
+
+def _came_at(seen: SeenState) -> int:
+    """The etcd revision of a completion; of an asset, that of its event."""
+    return seen.value.event_revision if isinstance(seen.value, AssetCompletion) else seen.revision
 
 
 def evaluate_input(

@@ -74,6 +74,9 @@ class Graph:
 
     :param sensors: for each pair, the etcd revision since which sensors are known to wait so: of what ended before,
         tasks need not be asked about. Unlike dependencies, they may form a cycle.
+    :ivar assets: the assets that pipelines wait for.
+    :ivar orders_assets: they come after the pipelines that emit them in the order of pipelines; else these wait for
+        them in turn.
     :ivar cycles: those that are accepted, because they go back in time; ``going_back``: the pipelines on them.
     :raises CycleFound: a pipeline would wait for itself.
     """
@@ -84,8 +87,11 @@ class Graph:
         self.cycles: Sequence[Cycle] = ()
         upstreams = self._upstreams()
         self._tasks: dict[PipelineRef, dict[PipelineRef, int]] = {}
+        assets: set[PipelineRef] = set()
         for node in self._nodes.values():
             for leaf in node.leaves():
+                if is_asset(leaf.upstream):
+                    assets.add(leaf.upstream)
                 if leaf.upstream.task:
                     since = self._tasks.setdefault(leaf.upstream.whole, {})
                     known = since.get(leaf.upstream, node.active_since[leaf])
@@ -96,9 +102,20 @@ class Graph:
             if edge.upstream.task:
                 since = self._tasks.setdefault(edge.upstream.whole, {})
                 since[edge.upstream] = min(since.get(edge.upstream, first), first)
+        self.assets = frozenset(assets)
         of_tasks = {task: {pipeline} for pipeline, tasks in self._tasks.items() for task in tasks}
+        emitted = {edge.downstream: set[PipelineRef]() for edge in self.sensors if is_asset(edge.downstream)}
+        for edge in self.sensors:
+            if edge.downstream in emitted:
+                emitted[edge.downstream].add(edge.upstream)
+        self.orders_assets = True
         try:
-            order = tuple(graphlib.TopologicalSorter(upstreams | of_tasks).static_order())
+            order = tuple(graphlib.TopologicalSorter(upstreams | of_tasks | emitted).static_order())
+        except graphlib.CycleError:
+            self.orders_assets = not emitted
+            order = ()
+        try:
+            order = order or tuple(graphlib.TopologicalSorter(upstreams | of_tasks).static_order())
         except graphlib.CycleError:
             self.cycles = find_cycles({one: node.downstream for one, node in self._nodes.items()})
             if refused := next((cycle for cycle in self.cycles if cycle.refusal), None):
@@ -107,6 +124,7 @@ class Graph:
             order = tuple(graphlib.TopologicalSorter(upstreams | of_tasks).static_order())
         self.going_back = frozenset(pipeline for cycle in self.cycles for pipeline in cycle.pipelines)
         self._directly_above: dict[PipelineRef, set[PipelineRef]] = {}
+        self._all_above: dict[PipelineRef, set[PipelineRef]] = {}
         self._may_go_on: set[CycleEdge] = set()
         self._only_back: dict[tuple[PipelineRef, PipelineRef], bool] = {}
         self._rank = {pipeline: rank for rank, pipeline in enumerate(order)}
@@ -133,16 +151,9 @@ class Graph:
         """Whether a pipeline, in some partition, may be above another one, or above itself, through dependencies and
         sensors."""
         self._note_what_is_above()
-        known: set[PipelineRef] = set()
-        to_visit = [lower.whole]
-        while to_visit:
-            pipeline = to_visit.pop()
-            if pipeline == upper.whole:
-                return True
-            if pipeline not in known:
-                known.add(pipeline)
-                to_visit += self._directly_above.get(pipeline, ())
-        return False
+        if (found := self._all_above.get(lower.whole)) is None:
+            found = self._all_above[lower.whole] = reached(lower.whole, self._directly_above)
+        return upper.whole in found
 
     def leads_only_back(self, upper: PipelineRef, lower: PipelineRef) -> bool:
         """Whether each way from a pipeline up to another one keeps the partition, or leads to an earlier date-time.
@@ -206,21 +217,6 @@ class Graph:
     def all_tasks(self) -> Iterator[PipelineRef]:
         """Every task that a pipeline waits for."""
         return chain.from_iterable(self._tasks.values())
-
-    def assets(self) -> dict[PipelineRef, int]:
-        """The assets that pipelines wait for, with the etcd revision since which the oldest dependency counts."""
-        found: dict[PipelineRef, int] = {}
-        for node in self._nodes.values():
-            for leaf in node.leaves():
-                if is_asset(leaf.upstream):
-                    since = node.active_since[leaf]
-                    found[leaf.upstream] = min(found.get(leaf.upstream, since), since)
-        return found
-
-    def directly_above(self, pipeline: PipelineRef) -> Iterable[PipelineRef]:
-        """What a pipeline waits for, in dependencies and by sensors: pipelines and assets."""
-        self._note_what_is_above()
-        return self._directly_above.get(pipeline, ())
 
     def task_active_since(self, task: PipelineRef) -> int | None:
         """The etcd revision at which the oldest dependency on a task became active; ``None``: nobody waits for it."""

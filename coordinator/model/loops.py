@@ -1,12 +1,16 @@
-"""Loops of sensors: clears that would bring about the completions that ask for the same clears. Pure."""
+"""Loops: of sensors, whose clears would bring about the completions that ask for the same clears; and of assets, that
+are emitted by what they would start. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from coordinator.model.assets.completions import AssetCompletion
 from coordinator.model.graph import Graph
 from coordinator.model.partitions import Assets, FixedKey, Latest, StartOf, gathers
 from coordinator.model.partitions.instants import is_earlier
 from coordinator.model.references import Target
-from coordinator.model.view import Facts
+from coordinator.model.view import Facts, readable_state
 from coordinator.model.waits import Wait, is_cleared_by
 
 MAX_TARGETS = 10_000
@@ -19,14 +23,42 @@ def is_loop(graph: Graph, facts: Facts, run: Target, wait: Wait, *, if_unknown: 
     :param run: the pipeline and the partition of the sensor's run.
     :param if_unknown: the answer where more than :data:`MAX_TARGETS` would have to be searched.
     """
-    goes_back = is_earlier(wait.upstream.partition, run.partition)
-    if goes_back and graph.leads_only_back(run.pipeline, wait.upstream.pipeline):
+
+    def is_of_run(target: Target) -> bool:
+        return target.whole == run and (not target.pipeline.task or is_cleared_by(wait, target.pipeline.task))
+
+    return _leads_to(graph, facts, wait.upstream, run, is_of_run, if_unknown=if_unknown)
+
+
+def comes_of(graph: Graph, facts: Facts, producer: Target, run: Target) -> bool:
+    """Whether what emits an asset is a pipeline in a partition itself, or depends on it."""
+    if not graph.is_above(run.pipeline, producer.pipeline):
+        return False
+    return _leads_to(graph, facts, producer, run, lambda target: target.whole == run)
+
+
+def _leads_to(
+    graph: Graph,
+    facts: Facts,
+    upstream: Target,
+    run: Target,
+    is_of_run: Callable[[Target], bool],
+    *,
+    if_unknown: bool = True,
+) -> bool:
+    """Whether an upstream depends on a run.
+
+    :param is_of_run: whether a target is the run, or the part of it that counts.
+    :param if_unknown: the answer where a search exceeds its limit.
+    """
+    goes_back = is_earlier(upstream.partition, run.partition)
+    if goes_back and graph.leads_only_back(run.pipeline, upstream.pipeline):
         return False  # no way leads from the past back to the run
     known: set[Target] = set()
-    to_visit = [wait.upstream]
+    to_visit = [upstream]
     while to_visit:
         target = to_visit.pop()
-        if target.whole == run and (not target.pipeline.task or is_cleared_by(wait, target.pipeline.task)):
+        if is_of_run(target):
             return True
         if target in known:
             continue
@@ -48,6 +80,8 @@ def _directly_above(graph: Graph, facts: Facts, target: Target) -> list[Target] 
         if isinstance(leaf.mapping, Latest | FixedKey | StartOf | Assets) or gathers(leaf.mapping):
             return None
         found += (Target(leaf.upstream, one) for one in leaf.mapping.upstreams(target.partition))
+    if isinstance(emitted := readable_state(facts.state(target)), AssetCompletion):
+        found += emitted.producers
     for seen in facts.sensors(target.whole):
         if isinstance(seen.value, Wait) and (
             not target.pipeline.task or is_cleared_by(seen.value, target.pipeline.task)

@@ -1,8 +1,9 @@
-"""Reading the state of a target, whatever it is: of a run, of a task, or an asset event."""
+"""Reading the state of a target, whatever it is: of a run, of a task, an asset event, or of an asset."""
 
 from __future__ import annotations
 
-from coordinator.model.assets.events import read_asset_event, read_asset_state
+from coordinator.model.assets.completions import read_completion
+from coordinator.model.assets.events import read_asset_event
 from coordinator.model.assets.names import EVENTS, is_asset
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState, read_run_state
@@ -17,5 +18,5 @@ def read_state(target: Target, value: bytes) -> RunState | Unreadable:
     if target.pipeline.dag_id == EVENTS:
         return read_asset_event(target.partition, value)
     if is_asset(target.pipeline):
-        return read_asset_state(value)
+        return read_completion(value)
     return read_run_state(value)

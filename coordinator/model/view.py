@@ -103,6 +103,10 @@ class View(Facts, Protocol):
     def newest(self, upstream: PipelineRef) -> Target | None:
         """The partition of a pipeline's newest completion."""
 
+    def comes_of(self, producer: Target, downstream: Target) -> bool:
+        """Whether what emits an asset is the downstream partition itself, or depends on it: if that started it, it
+        would do so for ever."""
+
     def is_newest_partition(self, downstream: Target) -> bool:
         """Whether it is the newest partition that a pipeline has."""
 

@@ -194,21 +194,21 @@ def is_cleared_by(wait: Wait, task_id: str) -> bool:
 
 
 SENSORS = ("sensor ", "sensors of ")
-"""How the places begin under which a leader says, in its presence, that tasks of sensors have not taken answers."""
+"""How the places begin under which a leader says, in its presence, that the tasks of sensors have not resumed."""
 
 
-def untaken_place(ref: WaitRef) -> str:
+def unresumed_place(ref: WaitRef) -> str:
     """That place of a sensor."""
     return encodable(f"{SENSORS[0]}{ref.sensor} in run {ref.run_id}", limit=bounds.AIRFLOW_NAME)
 
 
-def untaken_place_of_more(environment: str) -> str:
+def unresumed_place_of_more(environment: str) -> str:
     """That place of the sensors of an environment that have none of their own."""
     return encodable(f"{SENSORS[1]}{environment}", limit=bounds.AIRFLOW_NAME)
 
 
 def at_the_triggerer(environment: str) -> str:
-    """What a person can do about a sensor that has passed, and whose task has not gone on."""
+    """What a person can do about a sensor that has passed, and whose task has not resumed."""
     return f"look at the triggerer of {environment}; the task's log says which etcd it asks, and why that fails"
 
 

@@ -14,9 +14,11 @@ from datetime import timedelta
 from itertools import chain, islice, zip_longest
 from typing import NamedTuple
 
+from coordinator.model.assets.names import is_asset
 from coordinator.model.conditions import On
 from coordinator.model.explanation.causes import Cause, Kind, cause_at_rest, failure, inputs_in_the_way, own_causes
 from coordinator.model.explanation.headline import reason
+from coordinator.model.explanation.of_asset import has_failed, producers_in_the_way
 from coordinator.model.explanation.waits import WaitingSensor
 from coordinator.model.explanation.words import hold_in_words, how_to_release, moment
 from coordinator.model.graph import Graph
@@ -189,6 +191,13 @@ class _Ways:
 
     def _step_up(self, target: Target) -> None:
         """Note what a stuck partition waits for: causes of its own, and inputs with a problem."""
+        if is_asset(target.pipeline):
+            for producer in producers_in_the_way(self._propagation, target):
+                self._behind[producer].append(target)
+                self._above[target].append(producer)
+                if has_failed(self._propagation, producer):
+                    self.found.setdefault(Place(Matter.FAILED, *producer))
+            return
         decision = self._propagation.decide(target)
         explained = False
         for cause in own_causes(self._propagation, decision):

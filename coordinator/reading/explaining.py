@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from coordinator.controller.dispatch.dispatcher import EnvironmentLimits
-from coordinator.controller.leading.unknown_dags import PLACE, names
+from coordinator.controller.leading import paused_dags, unknown_dags
 from coordinator.controller.state.problems import shown
+from coordinator.model.assets.names import is_of_assets
 from coordinator.model.dependencies import Downstream
 from coordinator.model.explanation import Explanation, Kind, as_json, explain
 from coordinator.model.explanation.words import LISTED, listed, sensor_name
@@ -17,17 +18,17 @@ from coordinator.model.partitions.instants import format_instant
 from coordinator.model.publishing.publication import Publication
 from coordinator.model.publishing.unmet_lately import seen_in, untouched
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.waits import untaken_place
+from coordinator.model.waits import unresumed_place
 from coordinator.model.who_waits import sensors_on
 from coordinator.reading.limit_reasons import limits_reached
 from coordinator.reading.naming import read_target, unknown_partition
-from coordinator.reading.reading import Reading
+from coordinator.reading.reading import NOBODY_LEADS, Reading
 from coordinator.reading.unmet_notes import unmet_notes
-from coordinator.reading.untaken_sensors import untaken_in
+from coordinator.reading.unresumed_sensors import unresumed_in
 from coordinator.reading.waiting_sensors import is_no_environment, waiting_sensors
 from coordinator.store.keys import Keys
 from coordinator.store.port import Store
-from coordinator.store.presence import read_presence
+from coordinator.store.presence import place_of, read_presence
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ def _notes(
         yield f"this is how it stood at etcd revision {reading.cache.revision}{when}"
     if not named.known:
         yield unknown_partition(target, named)
-    if reading.propagation.graph.node(target.pipeline) is None:
+    if reading.propagation.graph.node(target.pipeline) is None and not is_of_assets(target.pipeline):
         own = "its own schedule, or a person, starts it"
         yield f"{target.pipeline} waits for nothing in the published documents: {own}"
     yield from unmet_notes(reading, target.pipeline, seen_in(reading.cache.targets()))
@@ -108,12 +109,15 @@ def _notes(
     if len(unaffected) > LISTED:
         yield f"{len(unaffected) - LISTED} more pipelines that wait for it do not see this partition"
     to_be_started = explanation.decision.fires or any(cause.kind is Kind.STARTING for cause in explanation.causes)
-    if to_be_started and reading.cache.leader is None and not past:
-        yield "no watcher leads, so nothing is started; start one: coordinator watch"
+    if reading.cache.leader is None and not past:
+        if to_be_started:
+            yield "no watcher leads, so nothing is started; start one: coordinator watch"
+        elif explanation.causes or explanation.waiting:
+            yield NOBODY_LEADS
     if sensors := sorted({one.ref.sensor for one in sensors_on(reading.cache.waits, target)}):
         yield f"{listed(sensors)} {'waits' if len(sensors) == 1 else 'wait'} for it, inside a run"
     yield from waits
-    yield from _untaken(reading, target)
+    yield from _unresumed(reading, target)
     yield from _no_environments(reading, explanation, environments)
     if named.known and not past:
         yield from _about_dags(reading, explanation)
@@ -121,11 +125,11 @@ def _notes(
     yield from (f"problem: {one}" for one in shown(of_dependencies).in_words())
 
 
-def _untaken(reading: Reading, run: Target) -> Iterator[str]:
-    """The sensors of a run that have passed, and whose tasks have not gone on."""
-    told = untaken_in(reading)
+def _unresumed(reading: Reading, run: Target) -> Iterator[str]:
+    """The sensors of a run that have passed, and whose tasks have not resumed."""
+    told = unresumed_in(reading)
     for seen in reading.cache.waits:
-        if seen.ref.run == run and (problem := told.get(untaken_place(seen.ref))) is not None:
+        if seen.ref.run == run and (problem := told.get(unresumed_place(seen.ref))) is not None:
             yield f"its sensor {sensor_name(seen.ref)} {problem}"
 
 
@@ -143,9 +147,13 @@ def _about_dags(reading: Reading, explanation: Explanation) -> Iterator[str]:
     """What is known of the DAGs without asking an Airflow, and who asks."""
     concerned = {explanation.decision.target.pipeline, *(cause.target.pipeline for cause in explanation.causes)}
     for presence in map(read_presence, reading.cache.watchers.values()):
-        told = (presence.problems or {}).get(PLACE)
-        if told is not None and any(names(told, pipeline) for pipeline in concerned):
-            yield f"the watcher {presence.id} says: {told}"
+        for place in (unknown_dags.PLACE, paused_dags.PLACE):
+            told = (presence.problems or {}).get(place)
+            if told is not None and any(unknown_dags.names(told, pipeline) for pipeline in concerned):
+                yield f"the watcher {presence.id} says: {told}"
+        for environment in sorted({one.environment for one in concerned}):
+            if (told := (presence.problems or {}).get(place_of(environment))) is not None:
+                yield f"the watcher {presence.id} says of {environment}: {told}"
     if any(cause.kind is Kind.NOT_YET for cause in explanation.causes):  # of queued runs the cause says it
         yield "explain does not ask Airflow; 'coordinator doctor' tells whether these DAGs exist and are not paused"
 

@@ -9,17 +9,19 @@ from itertools import islice
 from typing import TypeVar
 
 from coordinator.commands.publication_history import oldest_readable
-from coordinator.controller.reconcile.breakage import problems_of
+from coordinator.controller.reconcile.broken_targets import problems_of
 from coordinator.controller.state.cache import Cache
 from coordinator.controller.state.heartbeat import Heartbeat
 from coordinator.controller.state.publications import Publications
 from coordinator.controller.state.task_problems import task_problems
 from coordinator.errors import CoordinatorError
 from coordinator.model.alike import alike
+from coordinator.model.assets.names import is_asset
 from coordinator.model.conditions import leaves
 from coordinator.model.graph import CycleFound, Graph
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.publishing.owners import merge
+from coordinator.model.publishing.publication import Publication
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState
 from coordinator.model.trigger import TriggerRecord
@@ -36,6 +38,13 @@ _Read = TypeVar("_Read")
 
 class NoSuchRevision(CoordinatorError):
     """The requested revision is no longer kept, or lies in the future."""
+
+
+NOBODY_LEADS = (
+    "no watcher leads: no sensor is answered, and nobody asks what has ended in observed environments, or of tasks; "
+    "start one: coordinator watch"
+)
+"""What people are told who ask why something waits."""
 
 
 class UnknownPipeline(CoordinatorError):
@@ -76,7 +85,10 @@ class Reading:
         known = self.known_pipelines()
         if pipeline in known:
             return
-        names = {str(one): one for one in sorted(known)}
+        tasks = {str(one): one for one in known if one.task}
+        if (task := tasks.get(str(pipeline))) is not None:
+            raise UnknownPipeline(f"{task} is a task; expected a pipeline, such as {task.whole}", near=[task.whole])
+        names = {str(one): one for one in sorted({one.whole for one in known})}
         near = [names[one] for one in alike(str(pipeline), names, most=5, cutoff=0.5)]
         same = (one for one in names.values() if one.dag_id == pipeline.dag_id and one not in near)
         near += islice(same, 5)
@@ -275,12 +287,25 @@ def _read(
 
 
 def _documents(store: Store, keys: Keys, revision: int, publications: Publications) -> Cache:
-    """The published documents, and the waits of sensors: what connects pipelines."""
+    """The published documents, the waits of sensors, and who emits the assets that are waited for: what connects
+    pipelines."""
     documents = Cache(keys, publications=publications)
     published = store.list(keys.every("dependencies"), revision=revision, largest=keys.largest_value)
     waits = store.list(keys.every("wait"), revision=published.revision, largest=keys.largest_value)
-    documents.replace(replace(published, items=[*published.items, *waits.items]))
+    items = [*published.items, *waits.items]
+    documents.replace(replace(published, items=[*items]))
+    if assets := _assets_in(documents):
+        for asset in assets:
+            items += store.list(keys.states_of(asset), revision=published.revision, largest=keys.largest_value).items
+        documents.replace(replace(published, items=items))
     return documents
+
+
+def _assets_in(documents: Cache) -> list[PipelineRef]:
+    """The assets that pipelines wait for: their states say which runs emit them."""
+    published = (one.value for one in documents.published.values())
+    entries = (entry for one in published if isinstance(one, Publication) for entry in one.document.values())
+    return sorted({leaf.upstream for entry in entries for leaf in leaves(entry.condition) if is_asset(leaf.upstream)})
 
 
 def _newest_change(keys: Keys, items: Iterable[KeyValue]) -> int:
@@ -294,7 +319,7 @@ def _graph_of(cache: Cache) -> tuple[Graph, dict[str, str]]:
         graph, conflicts = merge(cache.published)
     except CycleFound as error:
         return Graph(), {"dependencies": f"the published dependencies close a cycle: {error}"}
-    graph = graph.with_sensors(cache.waits.edges())
+    graph = graph.with_sensors(cache.connections())
     return graph, {f"dependencies ({number})": text for number, text in enumerate(conflicts, 1)}
 
 

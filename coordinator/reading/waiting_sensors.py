@@ -101,6 +101,7 @@ def _other_spelling(upstream: Target, partitions: list[str]) -> Cause | None:
 
 def _near(pipeline: PipelineRef, known: Iterable[PipelineRef]) -> list[str]:
     """Known pipelines that may be meant: their environment and their DAG are like those named."""
+    known = {one.whole for one in known}
     environments = {one.environment for one in known}
     likely = {pipeline.environment, *alike(pipeline.environment, environments, cutoff=0.75)}
     there = [one for one in known if one.environment in likely]

@@ -68,9 +68,12 @@ def listing_of(store: Store, keys: Keys, closure: Closure, revision: int) -> Lis
 
 def _ranges(keys: Keys, pipeline: PipelineRef, partitions: Collection[str] | None) -> Iterator[tuple[str, str]]:
     yield keys.watermark(pipeline), keys.watermark(pipeline)
+    if partitions is None:
+        for every in (keys.order(Target(pipeline, "")), keys.states_of(pipeline), keys.triggers_of(pipeline)):
+            yield every, every
+        return
     for of in (keys.order, keys.state, keys.trigger):
-        names = ("",) if partitions is None else partitions  # every partition begins with the empty text
-        wanted = sorted((of(Target(pipeline, one)) for one in names), key=key_bytes)
+        wanted = sorted((of(Target(pipeline, one)) for one in partitions), key=key_bytes)
         if len(wanted) <= ONE_BY_ONE:
             yield from zip(wanted, wanted, strict=True)
         else:

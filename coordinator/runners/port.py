@@ -26,6 +26,10 @@ class EnvironmentUnavailable(CoordinatorError):
         self.retry_after = retry_after
 
 
+class ServerFailed(EnvironmentUnavailable):
+    """The answer was 5xx. Airflow on SQLite gives one now and then, when its database is locked for five seconds."""
+
+
 class AnswerTooLarge(EnvironmentUnavailable):
     """An answer that is too large to read completely. Asking for less may help."""
 
@@ -356,7 +360,8 @@ class EnvironmentReport:
     """The findings of ``doctor`` in one environment.
 
     :ivar problem: why nothing works there.
-    :ivar fault: of what kind the problem is; ``None`` if there is none.
+    :ivar fault: of what kind the problem is, if there is one.
+    :ivar asset_dags: the DAGs whose own schedule names assets.
     """
 
     version: str | None = None
@@ -365,6 +370,7 @@ class EnvironmentReport:
     missing_dags: tuple[str, ...] = ()
     paused_dags: tuple[str, ...] = ()
     missing_tasks: tuple[MissingTask, ...] = ()
+    asset_dags: tuple[str, ...] = ()
 
     @property
     def says_dags(self) -> bool:

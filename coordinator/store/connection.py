@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.store.etcd_pages import key_value, pages
 from coordinator.store.etcd_watch import EtcdWatch
 from coordinator.store.large_values import kept

@@ -25,7 +25,7 @@ from types import TracebackType
 
 import structlog
 
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.errors import CoordinatorError
 from coordinator.store.members import Members
 from coordinator.store.port import StoreUnavailable

@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 
 from coordinator.config.credentials import Credential
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.errors import ConfigurationError, CredentialUnavailable
 from coordinator.model import bounds
 from coordinator.store.failures import details_of, never_sent, token_refused, translate, without_frames

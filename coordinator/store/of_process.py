@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.store.port import Store
 
 

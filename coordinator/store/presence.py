@@ -23,6 +23,9 @@ from coordinator.version import __version__
 PROBLEMS = 16
 """Problems in a presence, at most."""
 
+ENVIRONMENTS = 64
+"""Environments in a presence, at most. Where there are more, it names none."""
+
 
 @dataclass(frozen=True, slots=True)
 class PresentFile:
@@ -49,11 +52,13 @@ class Progress:
     :ivar file: the dependencies file that it publishes when it leads.
     :ivar problems: its problems that follow from no key, by place.
     :ivar unknown: its questions without an answer yet, by place.
+    :ivar environments: those that it was configured with when it started.
     """
 
     revision: int
     news: int
     warm: bool
+    environments: tuple[str, ...] = ()
     file: PresentFile | None = None
     problems: Mapping[str, str] = field(default_factory=dict)
     unknown: Mapping[str, str] = field(default_factory=dict)
@@ -79,6 +84,7 @@ class Presence:
     :ivar file: the dependencies file that it publishes when it leads.
     :ivar problems: its problems that follow from no key, by place; at most :data:`PROBLEMS`.
     :ivar unknown: its questions without an answer yet, likewise.
+    :ivar environments: those that it was configured with when it started.
     """
 
     id: str
@@ -95,6 +101,7 @@ class Presence:
     file: PresentFile | None = None
     problems: Mapping[str, str] | None = None
     unknown: Mapping[str, str] | None = None
+    environments: tuple[str, ...] | None = None
 
     @classmethod
     def of_this_process(cls, watcher_id: str, *, since: datetime) -> Presence:
@@ -121,6 +128,7 @@ class Presence:
             file=progress.file,
             problems=dict(islice(progress.problems.items(), PROBLEMS)) or None,
             unknown=dict(islice(progress.unknown.items(), PROBLEMS)) or None,
+            environments=progress.environments if 0 < len(progress.environments) <= ENVIRONMENTS else None,
         )
 
     def __str__(self) -> str:
@@ -129,6 +137,11 @@ class Presence:
     def to_value(self) -> bytes:
         """The bytes for etcd."""
         return json.dumps({name: value for name, value in asdict(self).items() if value is not None}).encode()
+
+
+def place_of(environment: str) -> str:
+    """The place of what is wrong with an environment, among the problems of a watcher."""
+    return f"environment {environment}"
 
 
 def written(moment: datetime) -> str:
@@ -156,6 +169,7 @@ def read_presence(value: bytes) -> Presence:
         file=_file(known.get("file")),
         problems=_problems(known.get("problems")),
         unknown=_problems(known.get("unknown")),
+        environments=_environments(known.get("environments")),
     )
 
 
@@ -182,6 +196,13 @@ def _problems(known: object) -> dict[str, str] | None:
         encodable(place, limit=bounds.AIRFLOW_NAME): encodable(problem, limit=bounds.REASON)
         for place, problem in islice(texts, PROBLEMS)
     }
+
+
+def _environments(known: object) -> tuple[str, ...] | None:
+    if not isinstance(known, list):
+        return None
+    names = (name for name in known[:ENVIRONMENTS] if isinstance(name, str))
+    return tuple(encodable(name, limit=bounds.AIRFLOW_NAME) for name in names)
 
 
 def _text(known: dict[str, Any], name: str) -> str | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.store.failures import details_of
 from coordinator.store.members import Member, Members
 from coordinator.store.port import AccessDenied, StoreError

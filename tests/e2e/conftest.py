@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import pytest
 
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.reporters import ReporterStatus, read_reporter
 from coordinator.model.runstate import RunStateDocument

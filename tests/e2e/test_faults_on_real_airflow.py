@@ -29,9 +29,12 @@ REQUEST = 65536
 
 
 class DeafAfter(Line):
-    """A line that carries no more answers from a certain request on.
+    """A line that carries no more answers from that to a certain request on.
 
-    :ivar met: set once that request has come.
+    An answer that the server has failed (5xx) is carried: Airflow on SQLite gives one now and then, and has done
+    nothing. The answer to the repeated request is the one that counts.
+
+    :ivar met: set once that request has been answered.
     """
 
     def __init__(self, target: int) -> None:
@@ -46,11 +49,14 @@ class DeafAfter(Line):
         self._wanted = tuple(part.encode() for part in wanted)
 
     def _forward(self, connection: _Connection, source: socket.socket) -> None:
-        if self._wanted and source is connection.client:
+        if self._wanted:
             said = source.recv(REQUEST, socket.MSG_PEEK)
-            begins = said.startswith((b"GET ", b"POST "))
-            self._asking[connection] = said if begins else self._asking.get(connection, b"") + said
-            if all(part in self._asking[connection] for part in self._wanted):
+            if source is connection.client:
+                begins = said.startswith((b"GET ", b"POST "))
+                self._asking[connection] = said if begins else self._asking.get(connection, b"") + said
+            elif said.startswith(b"HTTP/1.1 5"):
+                self._asking.pop(connection, None)
+            elif said and all(part in self._asking.get(connection, b"") for part in self._wanted):
                 self._wanted, self._way = (), Way.DEAF
                 self.met.set()
         super()._forward(connection, source)

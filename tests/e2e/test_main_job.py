@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 import requests
 
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument

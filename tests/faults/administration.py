@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.store.connection import connect
 from coordinator.store.embedded import find_binary
 from coordinator.store.port import Put, StoreUnavailable, Transaction

@@ -14,8 +14,9 @@ import json
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeGuard
 
+from coordinator.model.assets.names import is_of_assets
 from coordinator.model.documents.dumping import dump_document
 from coordinator.model.publishing.publication import Publication, read_publication
 from coordinator.model.references import PipelineRef, Target
@@ -206,7 +207,7 @@ class _Telling:
             if (found := made.get((target, str(record.attempt)))) is not None:
                 after[ETCD, place].add((AIRFLOW, found))
         for place, (key, seen) in enumerate(self._etcd):
-            if isinstance(key, StateKey) and (state := _state_of(seen)) is not None:
+            if _is_of_run(key) and (state := _state_of(seen)) is not None:
                 found = reached.get((key.target, str(state.attempt.queued_at), state.state))
                 if found is not None:
                     after[ETCD, place].add((AIRFLOW, found))
@@ -224,7 +225,7 @@ class _Telling:
     def _tell_etcd(self, key: ParsedKey | None, seen: Seen) -> None:
         change, history, chronicle = seen.change, self._history, self._chronicle
         match key:
-            case StateKey(target):
+            case StateKey(target) if _is_of_run(key):
                 state = _state_of(seen)
                 by = PERSON if state is None else "a reporter"
                 history.add(StateWritten(seen.time, target, state, change.revision, by, leads=False))
@@ -269,6 +270,11 @@ class _Telling:
         return confirmed or self._chronicle.newest_intent.get(target, "a clear without an intent")
 
 
+def _is_of_run(key: ParsedKey | None) -> TypeGuard[StateKey]:
+    """Whether it is the state of a run, or of a task: not of an asset, or of one of its events."""
+    return isinstance(key, StateKey) and not is_of_assets(key.target.pipeline)
+
+
 def _record_of(seen: Seen) -> TriggerRecord | None:
     if seen.change.kv is None:
         return None
@@ -291,10 +297,11 @@ def target_of(happened: Happened) -> Target:
 
 
 def document_of(published: bytes) -> dict[str, Any]:
-    """The dependencies in a published document, in the long form that the wiring reads."""
+    """The dependencies in a published document, in the long form that the wiring reads. It knows no assets."""
     publication = read_publication(published, source="the published document")
     assert isinstance(publication, Publication), publication
     return {
         name: entry if isinstance(entry, dict) and "upstream" in entry else {"upstream": entry}
         for name, entry in dump_document(publication.document).items()
+        if name != "assets" and '"asset":' not in json.dumps(entry)
     }

@@ -10,7 +10,8 @@ from typing import Any
 
 from cryptography import x509
 
-from coordinator.config.settings import EnvironmentSettings, EtcdSettings
+from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.etcd import EtcdSettings
 from tests.certificates import Authority
 from tests.etcd_cluster import Cluster
 from tests.faults.stage import DRILL, ETCD_TIMEOUT, REPORTERS, WATCHERS, Stage

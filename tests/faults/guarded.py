@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.store.roles import reporter, watcher
 from coordinator.store.securing import WantedUser, carry_out, enable_authentication, find_changes
 from coordinator.store.users import ROOT, Users

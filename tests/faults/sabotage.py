@@ -18,11 +18,12 @@ from msgspec.structs import replace
 from coordinator.cli import main as command_line
 from coordinator.controller import service, writes
 from coordinator.controller.reconcile.reconcile import Reconcile
-from coordinator.controller.state.cache import Cache, Replaced
-from coordinator.controller.writes import Write
+from coordinator.controller.state.cache import Cache
+from coordinator.controller.state.changed import Replaced
+from coordinator.controller.writes import RecordWrite, Write
 from coordinator.model.consumption import NOTHING
 from coordinator.model.references import Target
-from coordinator.model.trigger import Status, TriggerRecord
+from coordinator.model.trigger import Status
 from coordinator.store.keys import TriggerKey
 from coordinator.store.port import Listing, Transaction
 from tests.simulation import mutations
@@ -46,8 +47,9 @@ def sent_written_before_the_request() -> AbstractContextManager[Any]:
     """A request counts as sent before it is sent."""
     real = Reconcile.written
 
-    def written(self: Reconcile, target: Target, record: TriggerRecord, now: float) -> None:
-        real(self, target, record, now)
+    def written(self: Reconcile, target: Target, write: RecordWrite, revision: int, now: float) -> None:
+        real(self, target, write, revision, now)
+        record = write.record
         if record.status is Status.INTENT:
             done = replace(record, status=Status.SENT, consumed=record.consumed.and_then(record.inputs), inputs=NOTHING)
             self._ledger.record(target, done)
@@ -103,6 +105,8 @@ SABOTAGES: dict[str, Sabotage] = {
         Sabotage(mutations.sensors_cleared_again, "leader: kill -9, with tasks"),
         Sabotage(mutations.tasks_of_earlier_attempts_used, "answers to clears are lost, with tasks"),
         Sabotage(mutations.observed_runs_not_written, "observed environment: away, with tasks"),
+        Sabotage(mutations.assets_used_while_runs_emit_them, "leader: kill -9, with assets"),
+        Sabotage(mutations.events_sent_again_without_asking, "answers to events and runs are lost, with assets"),
     )
 }
 

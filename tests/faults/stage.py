@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from coordinator.airflow_plugin.outbox import Event, Outbox
-from coordinator.config.settings import EnvironmentSettings, EtcdSettings, Settings, WatcherSettings
+from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.etcd import EtcdSettings
+from coordinator.config.settings import Settings
+from coordinator.config.watcher import WatcherSettings
 from coordinator.controller.state.problems import shown
 from coordinator.model.decide import Obstacle
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.runstate import RunStateDocument, State
+from coordinator.model.runstate import RunState, RunStateDocument, State, read_run_state
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import Readiness
 from coordinator.reading.reading import Reading, read
@@ -332,6 +335,12 @@ class Stage:
             for target, seen in records.items()
             if seen is not None and isinstance(seen.value, TriggerRecord) and seen.value.status is status
         ]
+
+    def knows(self, target: Target, run: ObservedRun) -> bool:
+        """Whether this state of a run stands in etcd."""
+        found = self.store.get(self.keys.state(target))
+        state = read_run_state(found.value) if found is not None else None
+        return isinstance(state, RunState) and (state.state, state.attempt.queued_at) == (run.state, run.queued_at)
 
     def intents(self) -> set[str]:
         """The tokens of what has been written down, and whose outcome has not."""

@@ -23,9 +23,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from coordinator.config.settings import EnvironmentSettings
+from coordinator.config.environments import EnvironmentSettings
 from coordinator.model.references import PipelineRef, Target, WaitRef
-from coordinator.model.runstate import RunState, State, read_run_state
+from coordinator.model.runstate import State
 from coordinator.model.waits import SensorRerun, Wait, WaitStatus, dump_wait, read_wait
 from coordinator.runners.port import ObservedRun
 from coordinator.store.connection import connect
@@ -79,12 +79,6 @@ class TaskStage(Stage):
             if not self.knows(target, run):
                 return f"etcd does not know {run.state} of {target}"
         return None
-
-    def knows(self, target: Target, run: ObservedRun) -> bool:
-        """Whether this state of a run stands in etcd."""
-        found = self.store.get(self.keys.state(target))
-        state = read_run_state(found.value) if found is not None else None
-        return isinstance(state, RunState) and (state.state, state.attempt.queued_at) == (run.state, run.queued_at)
 
 
 class Triggerer(threading.Thread):

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.store.connection import connect
 from coordinator.store.keys import Keys
 from coordinator.store.port import Changed, Compacted, StoreUnavailable

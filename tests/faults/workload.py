@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.runstate import RunState, State, read_run_state
+from coordinator.model.runstate import State
 from coordinator.model.trigger import Status
 from coordinator.runners.port import ObservedRun
 from tests.faults.stage import ENVIRONMENTS, Stage
@@ -210,13 +210,7 @@ class Workload:
                 yield Target(PipelineRef.parse(name), partition)
 
     def _is_known(self, target: Target) -> bool:
-        found = self._stage.store.get(self._stage.keys.state(target))
-        state = read_run_state(found.value) if found is not None else None
-        newest = self._newest(target)
-        return isinstance(state, RunState) and (state.state, state.attempt.queued_at) == (
-            newest.state,
-            newest.queued_at,
-        )
+        return self._stage.knows(target, self._newest(target))
 
     def _airflow(self, target: Target) -> StandInAirflow:
         return self._stage.airflows[target.pipeline.environment]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from tests.worlds import cases, sensor_cases, task_cases, wait_cases
 from tests.worlds.real import RealWorld
 

@@ -4,8 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.config.settings import EtcdSettings
-from tests.worlds import cases, partition_cases, people_cases, retention_cases, sensor_cases, task_cases, wait_cases
+from coordinator.config.etcd import EtcdSettings
+from tests.worlds import (
+    asset_wave_cases,
+    cases,
+    partition_cases,
+    people_cases,
+    retention_cases,
+    sensor_cases,
+    task_cases,
+    wait_cases,
+)
 from tests.worlds.real import RealWorld
 
 
@@ -49,3 +58,9 @@ def test_wait_case(name: str, etcd_settings: EtcdSettings, tmp_path: Path) -> No
 def test_sensor_case(name: str, etcd_settings: EtcdSettings, tmp_path: Path) -> None:
     with RealWorld(etcd_settings, tmp_path) as world:
         sensor_cases.CASES[name](world)
+
+
+@pytest.mark.parametrize("name", asset_wave_cases.CASES)
+def test_waves_over_assets(name: str, etcd_settings: EtcdSettings, tmp_path: Path) -> None:
+    with RealWorld(etcd_settings, tmp_path) as world:
+        asset_wave_cases.CASES[name](world)

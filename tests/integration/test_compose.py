@@ -25,12 +25,13 @@ from typing import Any
 import pytest
 import yaml
 
-from coordinator.config.settings import load_settings
+from coordinator.config.loading import load_settings
 from coordinator.model.conditions import leaves
 from coordinator.model.documents import parse_document
 from coordinator.model.references import PipelineRef
 from tests.command_line import Cli
 from tests.command_line import cli as cli
+from tests.e2e.required import required
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docker-compose.yaml"
@@ -41,17 +42,12 @@ VARIABLES = re.findall(r"^([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.M
 
 
 def _compose() -> list[str]:
-    """The compose program. Without one the tests cannot run: an error in CI, said loudly elsewhere."""
+    """The compose program."""
     if shutil.which("docker-compose"):
         return ["docker-compose"]
     if shutil.which("docker") and subprocess.run(["docker", "compose", "version"], capture_output=True).returncode == 0:
         return ["docker", "compose"]
-    message = (
-        "no docker-compose (apt-get install docker-compose) and no `docker compose`: docker-compose.yaml unchecked"
-    )
-    if os.environ.get("CI", "").lower() == "true":
-        pytest.fail(message)
-    pytest.skip(message)
+    return required("a compose program, for docker-compose.yaml,", "docker-compose (apt-get install docker-compose)")
 
 
 def config(env_file: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -16,8 +16,11 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.config.insecure import insecure_settings
-from coordinator.config.settings import EnvironmentSettings, EtcdSettings, Settings, load_settings
+from coordinator.config.loading import load_settings
+from coordinator.config.settings import Settings
 from tests.integration.controller.service import Service, write_config
 from tests.integration.controller.waiting import until
 

@@ -12,7 +12,7 @@ import pytest
 from coordinator.commands.proposal import Proposal, Signature
 from coordinator.commands.publication_history import Earlier, NothingPublished, history, readable_version
 from coordinator.commands.publish import PublishedInBetween, apply, commit, read_publications
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.model import bounds
 from coordinator.model.documents import parse_document
 from coordinator.model.publishing.edition import Verdict

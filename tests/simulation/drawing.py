@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tests.simulation.drawing_tasks import with_sensors, with_tasks
+from tests.simulation.drawing_tasks import with_assets, with_sensors, with_tasks
 from tests.simulation.faults import ANSWERS
 from tests.simulation.months import MONTHS, ONCE, QUARTER
 from tests.simulation.plan import Episode, Plan, Step
@@ -44,6 +44,7 @@ class Profile:
     :ivar tasks: how often dependencies name tasks.
     :ivar observed: how often nothing reports in some environments, and the leader observes them.
     :ivar sensors: how often sensors wait inside of runs.
+    :ivar assets: how often runs emit asset events, which are handed on and waited for.
     :ivar only: the faults there are; all, if none is named.
     """
 
@@ -67,6 +68,7 @@ class Profile:
     tasks: float = 0.3
     observed: float = 0.15
     sensors: float = 0.25
+    assets: float = 0.2
     only: tuple[str, ...] = ()
 
 
@@ -86,6 +88,9 @@ def draw(seed: int, profile: Profile = EVERYTHING) -> Plan:
     dice = random.Random(f"sensors {seed}")
     if dice.random() < profile.sensors:
         plan = with_sensors(plan, dice)
+    dice = random.Random(f"assets {seed}")
+    if plan.retention is None and dice.random() < profile.assets:
+        plan = with_assets(plan, dice)
     return plan
 
 

@@ -1,4 +1,4 @@
-"""Drawing tasks and sensors into a plan that is drawn already.
+"""Drawing tasks, sensors and assets into a plan that is drawn already.
 
 They have dice of their own: plans without them stay as they were.
 """
@@ -45,6 +45,28 @@ def with_sensors(plan: Plan, dice: random.Random) -> Plan:
             sensors.append(wait)
         episodes.append(replace(episode, acts=tuple(acts)))
     return _with_clears_of_sensors(replace(plan, sensors=tuple(sensors), episodes=tuple(episodes)))
+
+
+def with_assets(plan: Plan, dice: random.Random) -> Plan:
+    """Some pipelines emit assets; pipelines that the oracle does not know wait for them, and bridges hand them on."""
+    heard = [name for name in plan.pipelines if _environment(name) not in (*plan.silent, *plan.observed)]
+    emits, waits = {}, {}
+    for number, name in enumerate(dice.sample(heard, min(len(heard), dice.choice((1, 2, 2, 3))))):
+        uri = f"s3://lake/{dice.choice((number, 0))}"
+        late = round(dice.uniform(0.2, 8.0), 2)
+        emits[name] = {"uris": [uri], "times": dice.choice((1, 1, 2)), "late": late, "failing": dice.random() < 0.3}
+        if dice.random() < 0.8:
+            waiter = f"{dice.choice(('default', 'team_b'))}/w{number}"
+            waits[waiter] = {"upstream": {"asset": uri, "environment": _environment(name)}}
+    bridges = []
+    for source, consumer in (("default", "team_b"), ("team_b", "default"))[: dice.choice((0, 1, 1))]:
+        bridges.append({"from": source, "to": [consumer], "rerun": dice.choice(("forward", "forward", "once"))})
+    return replace(plan, assets={"emits": emits, "waits": waits, "bridges": bridges})
+
+
+def _environment(name: str) -> str:
+    environment, slash, _ = name.partition("/")
+    return environment if slash else "default"
 
 
 def _with_clears_of_sensors(plan: Plan) -> Plan:

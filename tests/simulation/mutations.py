@@ -25,10 +25,11 @@ from coordinator.controller import writes
 from coordinator.controller.dispatch.admission import Admission, pipeline_limits
 from coordinator.controller.dispatch.dispatcher import Dispatcher
 from coordinator.controller.dispatch.dispatchers import Dispatchers
-from coordinator.controller.dispatch.jobs import EffectDone
+from coordinator.controller.dispatch.jobs import Effect, EffectDone
 from coordinator.controller.leading import catching_up
 from coordinator.controller.queue.work_queue import Priority
-from coordinator.controller.reconcile import environment_poller, records
+from coordinator.controller.reconcile import asset_states, environment_poller, records
+from coordinator.controller.reconcile.asset_states import AssetStates
 from coordinator.controller.reconcile.environment_poller import EnvironmentPoller
 from coordinator.controller.reconcile.following import Following
 from coordinator.controller.reconcile.reconcile import Reconcile
@@ -37,19 +38,25 @@ from coordinator.controller.reconcile.task_observer import TaskObserver
 from coordinator.controller.reconcile.upstream_checks import Checks
 from coordinator.controller.reconcile.waits import WaitController
 from coordinator.controller.retention import removal
+from coordinator.controller.state.arrivals import Arrivals
 from coordinator.controller.state.cache import Cache
+from coordinator.controller.state.produced import Produced
 from coordinator.controller.state.waits import Waits
 from coordinator.controller.writes import Write
 from coordinator.model import consumption, decide, lifecycle, tasks, taskstate, waiting
 from coordinator.model import evaluation as evaluation
+from coordinator.model.assets import completions
+from coordinator.model.assets.names import EVENTS
 from coordinator.model.conditions import On
 from coordinator.model.consumption import Fingerprint
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.dependencies import Settle
 from coordinator.model.graph import Graph, Node
+from coordinator.model.partitions import Assets as PartitionsOfAssets
 from coordinator.model.partitions import Rollup
 from coordinator.model.propagation import propagation as propagation
 from coordinator.model.propagation import tally
+from coordinator.model.propagation.propagation import BEFORE_ALL
 from coordinator.model.publishing import edition, resuming
 from coordinator.model.publishing.edition import Edition, Ruling
 from coordinator.model.publishing.publication import Publication
@@ -60,7 +67,7 @@ from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import Readiness, SeenState
 from coordinator.model.waits import Completion, Wait
 from coordinator.runners.airflow import changes
-from coordinator.runners.port import Foreign, Happened, ObservedRun, StartRequest
+from coordinator.runners.port import Delivered, Foreign, Happened, NotHappened, ObservedRun, Outcome, StartRequest
 from coordinator.store.leadership import HeldLease
 from coordinator.store.port import CreateRevisionIs, Transaction
 from coordinator.store.reflector import Reflector
@@ -375,12 +382,11 @@ def refusals_never_tried_again() -> AbstractContextManager[Any]:
 
 @pytest.mark.promise("not-early")
 def fresh_by_arrival_alone() -> AbstractContextManager[Any]:
-    def is_fresh(self: Cache, target: Target, now: float, *, at: datetime) -> bool:
-        del at
-        arrived = self._arrived.get(target)
-        return arrived is not None and now - arrived <= self.fresh_for
+    def is_fresh(self: Arrivals, target: Target, seen: SeenState | None, now: float, *, at: datetime) -> bool:
+        del seen, at
+        return self.is_recent(target, now)
 
-    return patch.object(Cache, "is_fresh", is_fresh)
+    return patch.object(Arrivals, "is_fresh", is_fresh)
 
 
 def publications_forget_who_waits() -> AbstractContextManager[Any]:
@@ -649,9 +655,102 @@ def clocks_taken_to_agree() -> AbstractContextManager[Any]:
     return patch.object(changes, "_scheduler_behind", lambda *_: timedelta(0))
 
 
+# -- asset events ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.promise("not-early")
+def assets_used_while_runs_emit_them() -> AbstractContextManager[Any]:
+    """What waits for an asset does not wait for the runs that emit it."""
+    return patch.object(decide, "readiness_of_asset", lambda *_: (Readiness.SETTLED, None))
+
+
+@pytest.mark.promise("once")
+def each_event_another_completion() -> AbstractContextManager[Any]:
+    """A run that emits an asset twice lets it complete twice."""
+    real = completions.with_event
+
+    def with_event(known: Any, told: Any, run: Any) -> Any:
+        del run
+        return real(known, told, None)
+
+    return patch.object(asset_states, "with_event", with_event)
+
+
+@pytest.mark.promise("asset-upstreams")
+def cleared_runs_emit_the_same_completion() -> AbstractContextManager[Any]:
+    """All that a run ever emits is one completion."""
+    real = completions.with_event
+
+    def with_event(known: Any, told: Any, run: Any) -> Any:
+        if run is not None:
+            run = structs.replace(run, attempt=structs.replace(run.attempt, queued_at=BEFORE_ALL))
+        return real(known, told, run)
+
+    return patch.object(asset_states, "with_event", with_event)
+
+
+@pytest.mark.promise("asset-upstreams")
+def events_before_their_run_forgotten() -> AbstractContextManager[Any]:
+    """An event that comes before the state of its run, or of another attempt of it, is looked at only then."""
+    real = AssetStates.note
+
+    def note(self: AssetStates, touched: Any) -> None:
+        real(self, [target for target in touched if target.pipeline.dag_id == EVENTS])
+
+    return patch.object(AssetStates, "note", note)
+
+
+@pytest.mark.promise("asset-upstreams")
+def events_of_a_predecessor_forgotten() -> AbstractContextManager[Any]:
+    """Who begins to lead looks at the events that come from then on."""
+
+    def look_at_all(self: AssetStates) -> None:
+        self._assets = self._propagation.graph.assets
+
+    return patch.object(AssetStates, "_look_at_all", look_at_all)
+
+
+@pytest.mark.promise("not-early")
+def producers_connect_nothing() -> AbstractContextManager[Any]:
+    """An asset is decided about when it is emitted, and not again when what emits it changes."""
+    return patch.object(Produced, "behind", lambda *_: ())
+
+
+@pytest.mark.promise("assets")
+def events_sent_again_without_asking() -> AbstractContextManager[Any]:
+    return _answers_about_deliveries(NotHappened("nobody has looked"))
+
+
+def _answers_about_deliveries(outcome: Outcome) -> AbstractContextManager[Any]:
+    """Whoever asks whether an event has arrived gets this answer, at once."""
+    real = InFlight._take
+
+    def take(self: InFlight, message: EffectDone, now: float) -> Pause:
+        if message.effect is Effect.ASK and self.request.delivery is not None:
+            message, now = replace(message, outcome=outcome, error=None), math.inf
+        return real(self, message, now)
+
+    return patch.object(InFlight, "_take", take)
+
+
+@pytest.mark.promise("assets")
+def events_of_one_origin_apart() -> AbstractContextManager[Any]:
+    """``once`` is forgotten: what a cleared run emits again is handed on again."""
+    return patch.object(PartitionsOfAssets, "downstreams", lambda _, upstream: (upstream,))
+
+
+@pytest.mark.promise("assets")
+def unanswered_events_given_up() -> AbstractContextManager[Any]:
+    """An event whose answer was lost counts as handed on."""
+    return _answers_about_deliveries(Delivered())
+
+
 TASKS = Profile(tasks=1.0, sensors=0.0, observed=0.0, retention=0.0)
 PEOPLE_AND_TASKS = replace(TASKS, acts=10, exact=0.3, calm=0.6)
 SENSORS = Profile(sensors=1.0, tasks=0.5, acts=10, long_waits=0.6)
+ASSETS = Profile(assets=1.0, sensors=0.0, observed=0.0, retention=0.0)
+PEOPLE_AND_ASSETS = replace(ASSETS, acts=10, exact=0.0, calm=0.6)
+ASSETS_IN_STORMS = replace(ASSETS, calm=0.0, exact=0.0, faults=8)
 OBSERVED = Profile(observed=1.0, tasks=0.0, sensors=0.0, calm=0.2)
 STORMY = Profile(calm=0.0, exact=0.2, faults=6)
 PEOPLE = Profile(calm=0.6, exact=0.2, acts=8)
@@ -744,6 +843,15 @@ MUTATIONS: dict[str, tuple[Mutation, Profile | Callable[[int], Plan]]] = {
         (cursors_move_before_all_is_written, OBSERVED),
         (observed_runs_not_written, OBSERVED),
         (clocks_taken_to_agree, OBSERVED),
+        (assets_used_while_runs_emit_them, ASSETS),
+        (each_event_another_completion, ASSETS),
+        (cleared_runs_emit_the_same_completion, PEOPLE_AND_ASSETS),
+        (events_before_their_run_forgotten, ASSETS_IN_STORMS),
+        (events_of_a_predecessor_forgotten, ASSETS_IN_STORMS),
+        (producers_connect_nothing, PEOPLE_AND_ASSETS),
+        (events_sent_again_without_asking, ASSETS_IN_STORMS),
+        (events_of_one_origin_apart, PEOPLE_AND_ASSETS),
+        (unanswered_events_given_up, ASSETS_IN_STORMS),
     )
 }
 

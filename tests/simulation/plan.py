@@ -65,6 +65,8 @@ class Plan:
     :ivar tasks: of pipelines whose tasks matter: ``tasks``, which run one after another; how many instances those have
         that are ``mapped``; those that are ``skipped``; and, where the run fails, with which of them (``fails_at``;
         ``None``: after all of them).
+    :ivar assets: which pipelines emit which assets (``emits``), which of them are handed on (``bridges``), and what
+        waits for them (``waits``); see ``assets.Assets``.
     :ivar retention: seconds after which old partitions are removed, if they are.
     :ivar resume_within: seconds within which a dependency that was taken out resumes; ``None``: longer than a play.
     :ivar late_files: watchers are given the dependencies as a file; an edit comes to each further one so many seconds
@@ -89,6 +91,7 @@ class Plan:
     sensors: tuple[Mapping[str, Any], ...] = ()
     grains: Mapping[str, str] = field(default_factory=dict)
     tasks: Mapping[str, Any] = field(default_factory=dict)
+    assets: Mapping[str, Any] = field(default_factory=dict)
     retention: int | None = None
     resume_within: int | None = None
     owners: tuple[str, ...] = ("default",)

@@ -206,6 +206,7 @@ class _Play:
         if stuck != shown:
             raise PromiseBroken("rest has reasons", f"stuck: {_named(shown)}; reasons there are for: {_named(stuck)}")
         self._stage.sensors.check_rest(facts, forecast)
+        self._stage.assets.check_rest()
         self._compare_with_environments()
 
     def _is_newest(self, target: Target) -> bool:
@@ -216,7 +217,8 @@ class _Play:
     def _unsettled(self) -> list[Target]:
         leader = self._stage.leader
         assert leader is not None
-        return list(leader.reconciler.propagation.unsettled())
+        unsettled = leader.reconciler.propagation.unsettled()
+        return [target for target in unsettled if not self._stage.assets.concerns(target.pipeline)]
 
     def _compare_with_environments(self) -> None:
         for target in self._history.targets():

@@ -13,7 +13,8 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, cast
 
-from coordinator.config.settings import PublicationSettings
+from coordinator.config.publication import PublicationSettings
+from coordinator.controller.building import Options
 from coordinator.controller.dispatch.dispatcher import EnvironmentLimits
 from coordinator.controller.dispatch.dispatchers import Dispatchers
 from coordinator.controller.dispatch.jobs import ChangesSeen, EffectDone, LookDone
@@ -24,7 +25,7 @@ from coordinator.controller.leading.publisher import Publisher, Writer
 from coordinator.controller.leading.watched_file import WatchedFile
 from coordinator.controller.messages import Message
 from coordinator.controller.pace import Pace
-from coordinator.controller.reconciler import Options, Reconciler
+from coordinator.controller.reconciler import Reconciler
 from coordinator.model.publishing.guard import Known
 from coordinator.model.publishing.owners import CENTRAL_OWNER
 from coordinator.model.references import PipelineRef
@@ -365,7 +366,7 @@ class WatcherProcess:
             WatchedFile(stage.rollout.files[self.host], set(stage.airflows)),
             owner=CENTRAL_OWNER,
             cache=self.reconciler.cache,
-            settings=PublicationSettings(resume_within=f"{stage.resume_within.total_seconds():.0f} seconds"),
+            settings=PublicationSettings(resume_within=stage.resume_within),
             checks=cast(DagChecks, _AllThere()),
             writer=Writer(store, stage.keys, self.name, stage.watchers_clock),
         )

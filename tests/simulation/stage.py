@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from itertools import pairwise
@@ -14,7 +14,8 @@ from coordinator.commands.last_readable import with_last_readable
 from coordinator.commands.proposal import Proposal, Signature
 from coordinator.commands.publish import apply, read_publications
 from coordinator.commands.report import write_report
-from coordinator.config.settings import RetentionSettings, WatcherSettings
+from coordinator.config.retention import RetentionSettings
+from coordinator.config.watcher import WatcherSettings
 from coordinator.model.dependencies import Document
 from coordinator.model.documents import parse_document
 from coordinator.model.hold import Hold, dump_hold
@@ -33,6 +34,7 @@ from coordinator.store.memory import MemoryEtcd, MemoryStore
 from coordinator.store.port import Committed, Delete, Put, Transaction
 from tests.airflow_model.runs import Change, Run, What
 from tests.simulation.airflow import FaultyLine, WatchedRunner
+from tests.simulation.assets import Assets
 from tests.simulation.clockwork import Clockwork, WallClock
 from tests.simulation.faults import Faults
 from tests.simulation.files import Rollout
@@ -117,7 +119,7 @@ class Stage:
         self.retention = None
         if plan.retention is not None:
             self.retention = RetentionSettings(
-                max_age=f"{plan.retention} seconds", min_age="35 seconds", every="20 seconds"
+                max_age=timedelta(seconds=plan.retention), min_age=timedelta(seconds=35), every=timedelta(seconds=20)
             )
         self.dice = random.Random(plan.seed)
         self.clock = Clockwork(self._dispatch)
@@ -130,12 +132,13 @@ class Stage:
         self.queue_delay: float | None = None
         self.fails: frozenset[str] = frozenset()
         self.changed_at = self.clock.seconds
-        self._reports = _OwnStore(self, "reporter")
+        self.reports = _OwnStore(self, "reporter")
         self._sending: tuple[WatcherProcess, StartRequest] | None = None
         self._by_hand = False
         self._may_send_until: dict[str, float] = {}
         self.airflows = {name: self._airflow(name) for name in ENVIRONMENTS}
         self.sensors = Sensors(self)
+        self.assets = Assets(self)
         self.faults = Faults(self)
         self.processes: list[WatcherProcess] = []
         self._names = 0
@@ -164,6 +167,8 @@ class Stage:
             if self.clock.seconds > until:
                 raise PromiseBroken("it comes to rest", f"still busy after {RESTLESS:g} s")
             self.clock.run_until(self.changed_at + QUIET)
+            if self.assets and self.assets.are_on_the_way():
+                self.changed_at = self.clock.seconds
 
     def note(self, what: str, detail: str = "") -> None:
         self.history.add(Happening(self.clock.seconds, what, detail))
@@ -249,6 +254,16 @@ class Stage:
         for operation in transaction.then:
             value = operation.value if isinstance(operation, Put) else None
             match self.keys.parse(operation.key):
+                case StateKey(target) if self.assets.concerns(target.pipeline):
+                    known = read_state(target, value) if value is not None else None
+                    assert not isinstance(known, Unreadable)
+                    self.assets.state_written(target, known, revision)
+                    self._check_writer(process, leads=leads)
+                case TriggerKey(target) if self.assets.concerns(target.pipeline):
+                    kept = read_record(value) if value is not None else None
+                    assert not isinstance(kept, Unreadable)
+                    self.assets.record_written(target, kept, process)
+                    self._check_writer(process, leads=leads)
                 case StateKey(target):
                     state = read_state(target, value) if value is not None else None
                     assert state is None or isinstance(state, RunState)
@@ -276,6 +291,10 @@ class Stage:
                 case HoldKey(pipeline):
                     self.history.add(HoldWritten(now, pipeline, value is not None, revision))
 
+    def _check_writer(self, process: WatcherProcess | None, *, leads: bool) -> None:
+        if process is not None and not leads:
+            raise PromiseBroken("only the leader writes", f"{process.name} wrote while it did not lead")
+
     def put(self, operation: Put | Delete) -> int:
         if isinstance(operation, Delete) and self.etcd.get(operation.key) is None:
             return self.etcd.revision  # nothing is deleted, and nothing happens
@@ -292,17 +311,20 @@ class Stage:
         """A person publishes the documents as they are now, one after the other; or brings the watchers a file."""
         if self.rollout is not None:
             assert self.plan.late_files is not None
-            self.rollout.edit(self._edition(self.document), self.clock.after, self.plan.late_files)
+            edition = self._edition(self.document)
+            self.rollout.edit(edition, self.clock.after, self.plan.late_files)
             return
         for owner in self.owners:
             others = [other for other in self.owners if other != owner]
+
+            def is_mine(environment: str, owner: str = owner, others: Collection[str] = others) -> bool:
+                return environment == owner or (owner == CENTRAL_OWNER and environment not in others)
+
             mine = {
-                name: entry
-                for name, entry in self.document.items()
-                if (environment := PipelineRef.parse(name).environment) == owner
-                or (owner == CENTRAL_OWNER and environment not in others)
+                name: entry for name, entry in self.document.items() if is_mine(PipelineRef.parse(name).environment)
             }
-            self._apply(owner, parse_document(self._edition(mine), source="plan"))
+            text = self._edition(mine, is_mine)
+            self._apply(owner, parse_document(text, source="plan"))
 
     def apply_newest(self) -> None:
         """A person publishes what the newest file says."""
@@ -333,14 +355,15 @@ class Stage:
         assert not proposal.objections(), proposal.objections()
         apply(self.store, self.keys, proposal, Signature(PERSON, now))
 
-    def _edition(self, document: dict[str, Any]) -> str:
-        """Another document that people have made, as text."""
+    def _edition(self, document: dict[str, Any], is_mine: Callable[[str], bool] = lambda _: True) -> str:
+        """Another document that people have made, as text. :param is_mine: which environments' pipelines it names."""
         if self.plan.late_files is not None:  # else two of them could say the same, and be one to a watcher
             marked = next(iter(document))
             document = {**document, marked: {**document[marked], "conf": {"edition": len(self._editions)}}}
-        text = json.dumps(document)
-        self._editions.append((parse_document(text, source="plan"), json.loads(text)))
-        return json.dumps({"serial": len(self._editions), **document}) if self.plan.serials else text
+        whole = self.assets.added_to(document, is_mine)
+        text = json.dumps(whole)
+        self._editions.append((parse_document(text, source="plan"), json.loads(json.dumps(document))))
+        return json.dumps({"serial": len(self._editions), **whole}) if self.plan.serials else text
 
     @property
     def edition(self) -> int:
@@ -376,6 +399,9 @@ class Stage:
                 self._acted(environment, change.before, change.run)
             self.sensors.changed(change)
             return
+        if self.assets.concerns(PipelineRef(environment, change.run.dag_id)):
+            self._waiter_changed(environment, change)
+            return
         if change.what is not What.DELETED:
             self._tell_of_tasks(environment, change.run)
         match change.what:
@@ -387,6 +413,31 @@ class Stage:
                 self._ran(environment, change.run, by="itself")
             case What.SET:
                 self._ran(environment, change.run, by=PERSON)
+
+    def _waiter_changed(self, environment: str, change: Change) -> None:
+        """A run of what waits for an asset has changed."""
+        self.changed_at = self.clock.seconds
+        target = target_of(environment, change.run)
+        if change.what in (What.CREATED, What.CLEARED):
+            self.assets.started(target)
+            self._plan_run(environment, change.run)
+        elif environment not in (*self.plan.silent, *self.plan.observed):
+            document = RunStateDocument(
+                state=change.run.state,
+                run_id=change.run.run_id,
+                queued_at=change.run.queued_at,
+                observed_at=self.clock.tick(),
+            )
+            self.clock.after(self.latency("report"), lambda: self.deliver(target, document))
+
+    def check_sender(self) -> None:
+        """:raises PromiseBroken: who sends just now does not lead."""
+        if self._sending is not None and not self.may_send(self._sending[0]):
+            raise PromiseBroken("only the leader sends", f"{self._sending[0].name} sent while it did not lead")
+
+    def target_of(self, environment: str, run: ObservedRun) -> Target:
+        """The pipeline and the partition of a run."""
+        return target_of(environment, run)
 
     @contextmanager
     def by_hand(self) -> Iterator[None]:
@@ -491,6 +542,7 @@ class Stage:
                 self.clock.after(1.0, lambda: self._end(environment, run))
                 return
             fails = str(PipelineRef(environment, run.dag_id)) in self.fails
+            self.assets.end(environment, run, fails=fails)
             self.airflows[environment].end(run.dag_id, run.run_id, State.FAILED if fails else State.SUCCESS)
 
     def _is_current(self, environment: str, run: ObservedRun, state: State) -> bool:
@@ -518,7 +570,7 @@ class Stage:
         if self.clock.seconds < self.etcd_away_until:
             self.clock.after(1.0, lambda: self.deliver(target, document))
             return
-        write_report(self._reports, self.keys, target, document)
+        write_report(self.reports, self.keys, target, document)
 
     def runs_of(self, target: Target) -> list[ObservedRun]:
         """The runs in a partition, newest first."""

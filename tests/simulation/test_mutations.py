@@ -9,6 +9,7 @@ LIMIT = 400
 
 FIRST = {
     "ended_by_an_older_attempt": 33,
+    "events_sent_again_without_asking": 53,
     "foreign_runs_taken_for_ours": 43,
     "fresh_by_arrival_alone": 79,
     "inputs_not_compared": 56,

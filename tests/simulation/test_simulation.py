@@ -33,9 +33,9 @@ def test_all_promises_hold_in_some_hundred_worlds(first: int) -> None:
 
 
 @pytest.mark.promise("once")
-def test_all_promises_hold_where_records_name_no_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As records of wide windows do: of each completion that was used they keep a fingerprint."""
-    monkeypatch.setattr(consumption, "NAMED", 0)
+def test_all_promises_hold_where_records_name_the_newest_input_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As records of wide windows do: of each other completion that was used they keep a fingerprint."""
+    monkeypatch.setattr(consumption, "NAMED", 1)
     for seed in range(30):
         assert play(draw(seed)).broken is None, seed
 

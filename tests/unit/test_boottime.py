@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from coordinator.config.settings import EnvironmentSettings, Settings
+from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.settings import Settings
 from coordinator.controller.clock import SystemClock
 from coordinator.controller.service import Watcher
 from coordinator.runners.airflow.deadline import Deadline

@@ -5,6 +5,7 @@ import pytest
 from tests.worlds import (
     asset_cases,
     asset_upstream_cases,
+    asset_wave_cases,
     cases,
     condition_cases,
     partition_cases,
@@ -65,6 +66,11 @@ def test_retention_case(name: str) -> None:
 @pytest.mark.parametrize("name", asset_upstream_cases.CASES)
 def test_assets_as_upstreams(name: str) -> None:
     asset_upstream_cases.CASES[name](SimulatedWorld(environments=asset_cases.ENVIRONMENTS))
+
+
+@pytest.mark.parametrize("name", asset_wave_cases.CASES)
+def test_waves_over_assets(name: str) -> None:
+    asset_wave_cases.CASES[name](SimulatedWorld())
 
 
 @pytest.mark.parametrize("name", asset_cases.CASES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import get_args, get_origin
 
@@ -13,7 +14,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from coordinator.cli.failures import ExitCode
-from coordinator.config.settings import Settings, load_settings
+from coordinator.config.loading import load_settings
+from coordinator.config.settings import Settings
+from coordinator.model.durations import parse_duration
 
 DOC = Path(__file__).parents[2] / "docs" / "configuration.md"
 ROW = re.compile(r"^\| `([a-z_.<>]+)` \| (.+?) \| (.+?) \| `([A-Z_a-z<>]+)` \| (.+) \|$", re.MULTILINE)
@@ -47,7 +50,10 @@ def test_default_unit_and_variable_are_the_real_ones(name: str) -> None:
         assert default == "required"
     else:
         value = field.get_default(call_default_factory=True)
-        assert default == ("none" if value is None else f"`{json.dumps(value)}`")
+        if isinstance(value, timedelta):
+            assert parse_duration(json.loads(default.strip("`"))) == value
+        else:
+            assert default == ("none" if value is None else f"`{json.dumps(value)}`")
     path = name.split(".")
     assert variable == "COORDINATOR_" + "__".join(part if part == "<name>" else part.upper() for part in path)
     assert unit.strip()

@@ -14,7 +14,7 @@ import typer.main
 
 import tests.faults.strikes  # noqa: F401 - fills the registry
 from coordinator.cli import app
-from coordinator.config.settings import load_settings
+from coordinator.config.loading import load_settings
 from coordinator.model.documents import parse_document
 from coordinator.model.documents.forms import AIRFLOWS, CONDITIONS, ENTRY, MAPPERS, STARTS
 from coordinator.model.partitions import MOST_MEMBERS

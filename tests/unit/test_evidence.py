@@ -11,6 +11,7 @@ from tests.simulation.mutations import MUTATIONS
 from tests.worlds import (
     asset_cases,
     asset_upstream_cases,
+    asset_wave_cases,
     cases,
     condition_cases,
     partition_cases,
@@ -28,6 +29,7 @@ PLAYED = {
         for some in (
             asset_cases,
             asset_upstream_cases,
+            asset_wave_cases,
             cases,
             condition_cases,
             partition_cases,

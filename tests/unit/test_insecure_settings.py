@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.config.insecure import insecure_settings
-from coordinator.config.settings import EnvironmentSettings, EtcdSettings, Settings, UiSettings
+from coordinator.config.settings import Settings
+from coordinator.config.ui import UiSettings
 
 
 def in_words(settings: Settings) -> list[str]:

@@ -1,4 +1,4 @@
-"""Environments that are one Airflow are warned of, however its address is spelled."""
+"""Environments that are the same Airflow are warned of, however its address is spelled."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from coordinator.config.environments import EnvironmentSettings
 from coordinator.config.same_airflow import same_airflow
-from coordinator.config.settings import EnvironmentSettings, Settings
+from coordinator.config.settings import Settings
 
 
 def found_in(*environments: dict[str, Any]) -> list[str]:
@@ -28,8 +29,8 @@ def found_in(*environments: dict[str, Any]) -> list[str]:
 )
 def test_spellings_of_one_address(one: str, other: str) -> None:
     (found,) = found_in({"url": one}, {"url": other}, {"url": "http://another"})
-    assert found.startswith("environments a, b are one Airflow, http")
-    assert found.endswith("each run there counts as one of each")
+    assert found.startswith("environments a, b are the same Airflow (http")
+    assert found.endswith("each run there counts in all of them")
 
 
 @pytest.mark.parametrize(
@@ -50,4 +51,4 @@ def test_environments_of_amazon_mwaa_share_the_address_of_aws() -> None:
     )
     assert found_in(one, other) == []
     (found,) = found_in(one, other, again)
-    assert found.startswith("environments a, c are one Airflow, prod in eu-central-1")
+    assert found.startswith("environments a, c are the same Airflow (prod in eu-central-1")

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.config.settings import EnvironmentSettings, EtcdSettings, HttpSettings, Settings, load_settings
+from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.etcd import EtcdSettings
+from coordinator.config.http import HttpSettings
+from coordinator.config.loading import load_settings
+from coordinator.config.settings import Settings
 from coordinator.errors import ConfigurationError
 
 SECRET = "correct-horse-battery"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.config.settings import load_settings
+from coordinator.config.loading import load_settings
 from coordinator.errors import ConfigurationError
 from coordinator.model import bounds
 
@@ -58,12 +58,22 @@ def refused(text: str | bytes, tmp_path: Path) -> str:
         ('[environments.default]\nurl = "http://h:x"', "is not a URL"),
         ('[environments.default]\nurl = "http://"', "is not a URL"),
         ('[environments.default]\nurl = "http://h/a b"', "is not a URL"),
-        ('[environments."a/b"]\nurl = "http://h"', "is no name of an environment"),
-        ('[environments."a\\nb"]\nurl = "http://h"', "is no name of an environment"),
-        ('[environments."\\u001b[31m"]\nurl = "http://h"', "is no name of an environment"),
-        ('[environments.""]\nurl = "http://h"', "is no name of an environment"),
-        ('[environments.%s]\nurl = "http://h"' % ("e" * 251), "is no name of an environment"),
-        ('[reporter]\nenvironment = "a/b"', "is no name of an environment"),
+        ('[environments."a/b"]\nurl = "http://h"', "is not an environment name"),
+        ('[environments."a\\nb"]\nurl = "http://h"', "is not an environment name"),
+        ('[environments."\\u001b[31m"]\nurl = "http://h"', "is not an environment name"),
+        ('[environments.""]\nurl = "http://h"', "is not an environment name"),
+        ('[environments.%s]\nurl = "http://h"' % ("e" * 251), "is not an environment name"),
+        ('[reporter]\nenvironment = "a/b"', "is not an environment name"),
+        ("[retention]\nmax_age = 36", "retention.max_age: Input should be a valid string"),
+        ('[retention]\nmax_age = ""', "retention.max_age: expected a duration such as '36 hours'"),
+        ('[retention]\nacts = "4000 days"', "retention.acts: expected a duration of at most 3660 days"),
+        (
+            '[retention]\nevery = "0 hours"',
+            "retention.every: '0 hours' is not a positive duration; expected one such as",
+        ),
+        ('[retention]\ngive_up_after = "0 days"', "retention.give_up_after: '0 days' is not a positive duration"),
+        ('[publication]\nresume_within = "P7D"', "publication.resume_within: expected a duration such as '36 hours'"),
+        ("[publication]\nresume_within = 00:30:00", "publication.resume_within: Input should be a valid string"),
     ],
 )
 def test_what_cannot_work_is_refused(text: str | bytes, said: str, tmp_path: Path) -> None:

@@ -221,7 +221,7 @@ def test_who_would_let_it_pass(world: SimulatedWorld) -> None:
     world.stop_watcher()
     world.write(Delete(world.keys.leader))
     world.wait("D", "sensor", "U")
-    assert listed(world)["says"] == "passes when a watcher leads"
+    assert listed(world)["says"] == "passes once a watcher leads"
     assert listed(world)["remedies"] == ["start one: coordinator watch"]
 
 

@@ -40,13 +40,19 @@ def _bridged(world: SimulatedWorld, *consumers: str, **more: Any) -> None:
 
 
 def emit(
-    world: SimulatedWorld, uri: str = ORDERS, *, environment: str = "sales", run: str = "run", **more: Any
+    world: SimulatedWorld,
+    uri: str = ORDERS,
+    *,
+    environment: str = "sales",
+    dag: str = "load",
+    run: str = "run",
+    **more: Any,
 ) -> None:
     """A task emits an event."""
     airflow = world.airflows[environment]
     airflow.assets.add(uri)
     asset_id = next(one for one, known in airflow.assets.uris.items() if known == uri)
-    airflow.assets.emit(asset_id, at=airflow.now(), source=("load", run, "publish"), **more)
+    airflow.assets.emit(asset_id, at=airflow.now(), source=(dag, run, "publish"), **more)
 
 
 def emitted(world: SimulatedWorld, environment: str, uri: str = ORDERS) -> int:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 from coordinator.commands.acts import Signature
+from coordinator.commands.emit import write_event
 from coordinator.commands.mark import mark
 from coordinator.commands.order import cancel_order, put_order
 from coordinator.commands.report import write_report
+from coordinator.model.assets.events import OURS, AssetEventDocument, new_event_id
 from coordinator.model.conditions import On
 from coordinator.model.hold import Hold, dump_hold
 from coordinator.model.order import GivenOrder, Order
@@ -143,6 +146,39 @@ class EtcdWorld(World):
 
     def instances(self, name: str, task: str, *, partition: str = PARTITION) -> list[str | None]:
         return [one.id for one in self.newest_run(name, partition).tasks[task]]
+
+    def emit(
+        self,
+        name: str,
+        uri: str,
+        *,
+        partition: str = PARTITION,
+        key: str | None = None,
+        handed_on_to: str = "",
+        by_hand: bool = False,
+    ) -> Callable[[], None]:
+        pipeline = PipelineRef.parse(name)
+        run = None if by_hand else self.newest_run(name, partition)
+        said: dict[str, Any] = (
+            {"dag_id": pipeline.dag_id, "run_id": run.run_id, "task_id": "publish"} if run is not None else {}
+        )
+        moment = self.now()
+        document = AssetEventDocument(uri=uri, partition_key=key, timestamp=moment, **({} if handed_on_to else said))
+        if handed_on_to:
+            document.extra[OURS] = {"event": "of-another", "path": [pipeline.environment], **said}
+        event_id = new_event_id(document)
+        environment = handed_on_to or pipeline.environment
+
+        def tell() -> None:
+            write_event(self.store, self.keys, environment, event_id, document)
+            self.watermark = max(self.watermark, self.store.list(self.keys.leader).revision)
+
+        tell()
+        return tell
+
+    @abstractmethod
+    def now(self) -> datetime:
+        """The present time in every environment."""
 
     @abstractmethod
     def all_below(self, name: str, task: str) -> set[str]:

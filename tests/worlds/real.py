@@ -11,16 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from coordinator.config.settings import (
-    EnvironmentSettings,
-    EtcdSettings,
-    PublicationSettings,
-    RetentionSettings,
-    Settings,
-    WatcherSettings,
-)
+from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.etcd import EtcdSettings
+from coordinator.config.publication import PublicationSettings
+from coordinator.config.retention import RetentionSettings
+from coordinator.config.settings import Settings
+from coordinator.config.watcher import WatcherSettings
 from coordinator.controller.service import FileToPublish, Watcher
 from coordinator.errors import LeadershipLost
+from coordinator.model.durations import parse_duration
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, RunStateDocument, State, read_run_state, shown_queued_at
 from coordinator.runners.airflow import AirflowRunner
@@ -236,6 +235,9 @@ class RealWorld(EtcdWorld):
         with airflow.changed:
             return airflow.model.dags[dag_id].all_below([task]) - {task}
 
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
     def has_tasks(self, name: str, **below: str) -> None:
         airflow, dag_id = self._of(name)
         with airflow.changed:
@@ -290,7 +292,7 @@ class RealWorld(EtcdWorld):
         self.start_watcher()
 
     def resume_within(self, duration: str) -> None:
-        publication = PublicationSettings(resume_within=duration)
+        publication = PublicationSettings(resume_within=parse_duration(duration))
         self.settings = self.settings.model_copy(update={"publication": publication})
         self.stop_watcher()
         self.start_watcher()
@@ -484,6 +486,8 @@ def _names_in(document: object) -> set[str]:
             return {document}
         case list():
             return set().union(*map(_names_in, document))
+        case {"asset": _}:
+            return set()
         case dict():
             inner = {key: value for key, value in document.items() if key not in ("at_least", "rerun", "settle")}
             keys = set(inner) - {"upstream", "any", "all", "of", "pipeline", "on"}

@@ -11,16 +11,20 @@ from functools import partial
 from typing import Any
 
 from coordinator.commands.emit import write_event
-from coordinator.config.settings import PublicationSettings, RetentionSettings, WatcherSettings
+from coordinator.config.publication import PublicationSettings
+from coordinator.config.retention import RetentionSettings
+from coordinator.config.watcher import WatcherSettings
+from coordinator.controller.building import Options
 from coordinator.controller.dispatch.dispatcher import EnvironmentLimits
 from coordinator.controller.dispatch.dispatchers import Dispatchers
 from coordinator.controller.dispatch.jobs import ChangesSeen, EffectDone, LookDone
 from coordinator.controller.inbox import Inbox
 from coordinator.controller.leading.guarding import refuse_unless_leading
 from coordinator.controller.pace import Pace
-from coordinator.controller.reconciler import Options, Reconciler
+from coordinator.controller.reconciler import Reconciler
 from coordinator.model.assets.events import AssetEventDocument, new_event_id
 from coordinator.model.documents import parse_document
+from coordinator.model.durations import parse_duration
 from coordinator.model.publishing.publication import Publication, dump_publication, read_publication
 from coordinator.model.publishing.resuming import Terms, publish
 from coordinator.model.references import PipelineRef, Target
@@ -195,7 +199,7 @@ class SimulatedWorld(EtcdWorld):
         previous = read_publication(present.value, source=key) if present is not None else None
         assert previous is None or isinstance(previous, Publication)
         parsed = parse_document(json.dumps(document), source="case")
-        terms = Terms(self.clock.now(), self.publication.resumes_within)
+        terms = Terms(self.clock.now(), self.publication.resume_within)
         publication = publish(parsed, previous, present.mod_revision if present is not None else 0, terms)
         self.write(Put(key, dump_publication(publication)))
         self.settle()
@@ -285,7 +289,7 @@ class SimulatedWorld(EtcdWorld):
         self.start_watcher()
 
     def resume_within(self, duration: str) -> None:
-        self.publication = PublicationSettings(resume_within=duration)
+        self.publication = PublicationSettings(resume_within=parse_duration(duration))
         self.stop_watcher()
         self.start_watcher()
 
@@ -431,6 +435,9 @@ class SimulatedWorld(EtcdWorld):
             timestamp=emitted.timestamp,
         )
         write_event(self.store, self.keys, environment, new_event_id(document), document)
+
+    def now(self) -> datetime:
+        return self._tick()
 
     def _tick(self) -> datetime:
         self.clock.seconds += 0.001

@@ -106,6 +106,25 @@ class World(ABC):
         """The ids of the instances of a task of the newest run."""
 
     @abstractmethod
+    def emit(
+        self,
+        name: str,
+        uri: str,
+        *,
+        partition: str = PARTITION,
+        key: str | None = None,
+        handed_on_to: str = "",
+        by_hand: bool = False,
+    ) -> Callable[[], None]:
+        """A task of the newest run in a partition emits an event of an asset; a listener hears of it at once, and a
+        sender tells it. Returns what tells it again.
+
+        :param key: the event's own partition_key.
+        :param handed_on_to: it is that event as it was handed on to another environment.
+        :param by_hand: no run emits it, but a person in that environment.
+        """
+
+    @abstractmethod
     def delete_run(self, name: str, *, partition: str = PARTITION) -> None:
         """A person, or maintenance, deletes the newest run in the environment."""
 

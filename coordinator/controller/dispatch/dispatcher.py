@@ -17,7 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from coordinator.config.settings import EnvironmentSettings, Settings
+from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.settings import Settings
 from coordinator.controller.backoff import Backoff
 from coordinator.controller.dispatch.admission import Admission
 from coordinator.controller.dispatch.jobs import (
@@ -35,6 +36,7 @@ from coordinator.controller.measures import EnvironmentMeasures
 from coordinator.controller.queue.work_queue import Priority
 from coordinator.model.references import Target
 from coordinator.runners.port import (
+    Delivered,
     EnvironmentUnavailable,
     Foreign,
     Happened,
@@ -90,6 +92,10 @@ def limits_by_environment(settings: Settings) -> dict[str, EnvironmentLimits]:
     return {name: limits_of(environment) for name, environment in settings.environments.items()}
 
 
+AWAY_AFTER = 60.0
+"""Seconds without an answer to any request, after which a person is told: an API server may be started again."""
+
+
 class Dispatcher:
     """Used by the deciding thread only; jobs run elsewhere.
 
@@ -127,6 +133,8 @@ class Dispatcher:
         self._look_failures = 0
         self.look_not_before = 0.0
         self.last_error: str | None = None
+        self._unanswered_since = 0.0
+        self._unanswered = ""
         self.looks_sent = 0
         self.answers: Counter[tuple[str, str]] = Counter()
         self.known_revision = 0
@@ -215,9 +223,19 @@ class Dispatcher:
             return
         self._under_way.pop((message.target, message.token), None)
         if failed or answered:
+            if failed:
+                self._unanswered_since = self._unanswered_since if self.failures else now
+                self._unanswered = str(message.error)
             self.failures = self.failures + 1 if failed else 0
             wait = message.error.retry_after if isinstance(message.error, EnvironmentUnavailable) else None
             self.not_before = now + max(self._backoff.pause(self.failures), wait or 0.0) if failed else 0.0
+
+    def problem(self, now: float) -> str | None:
+        """What keeps its requests waiting for so long that a person should know; ``None`` too if none wait any more."""
+        waits = self.admission.waiting or self.admission.slots_taken or self._jobs or self._under_way
+        if not (waits and self.failures) or now - self._unanswered_since < AWAY_AFTER:
+            return None
+        return f"it has not answered any request for more than a minute: {self._unanswered}"
 
     def look(self, one: RunOrTask, *, timeout: float, followed: bool = False) -> None:
         """Look at a run or a task with one of the next looks.
@@ -317,7 +335,7 @@ def _ending(message: EffectDone | LookDone) -> str:
             return "refused"
         case EnvironmentUnavailable():
             return "unanswered"
-        case None | Happened() | NotHappened() | Foreign():
+        case None | Happened() | Delivered() | NotHappened() | Foreign():
             return "answered"
         case _:  # the decision changed, or this watcher no longer leads
             return "not_sent"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
-from coordinator.config.settings import WatcherSettings
+from coordinator.config.watcher import WatcherSettings
 from coordinator.controller.backoff import Backoff
 from coordinator.controller.dispatch.admission import pipeline_limits
 from coordinator.controller.dispatch.dispatcher import Dispatcher, EnvironmentLimits

@@ -26,8 +26,13 @@ AGAIN_AFTER = 15.0
 RENEWED_AFTER = 300.0
 """Seconds after which a DAG that exists is asked about again."""
 
+PAUSED_AGAIN_AFTER = 30.0
+"""Seconds after which a paused DAG is asked about again."""
+
 PATIENCE = 10.0
 """Seconds to wait for a first answer. A slower environment counts as one that cannot be asked."""
+
+_NOT_CONFIGURED = "it was not configured when this watcher started; correct its name, or restart the watcher"
 
 AWAY_AFTER = 60.0
 """Seconds without an answer after which an environment is a problem: a machine may be busy, and an API server may be
@@ -41,10 +46,18 @@ class _Answer:
     is_there: bool
     problem: str | None
     at: float
+    is_paused: bool = False
 
     @property
     def is_well(self) -> bool:
         return self.is_there and self.problem is None
+
+    @property
+    def again_after(self) -> float:
+        """Seconds after which it is asked for again."""
+        if not self.is_well:
+            return AGAIN_AFTER
+        return PAUSED_AGAIN_AFTER if self.is_paused else RENEWED_AFTER
 
 
 class DagChecks:
@@ -78,9 +91,9 @@ class DagChecks:
                 environment = pipeline.environment
                 answer = self._answers.get(pipeline)
                 if environment not in self._runners:
-                    unasked[environment] = "it is not configured"
+                    unasked[environment] = _NOT_CONFIGURED
                     continue
-                if answer is None or now - answer.at >= (RENEWED_AFTER if answer.is_well else AGAIN_AFTER):
+                if answer is None or now - answer.at >= answer.again_after:
                     to_ask.setdefault(environment, []).append(pipeline.dag_id)
                 if answer is None:
                     if now - self._wanted_since.setdefault(pipeline, now) < PATIENCE:
@@ -108,13 +121,18 @@ class DagChecks:
                     self._asking.discard(environment)
         return Known(frozenset(missing), unasked, frozenset(awaited)) if is_complete else None
 
+    def paused(self) -> set[PipelineRef]:
+        """The DAGs that were paused when they were last asked about."""
+        with self._lock:
+            return {pipeline for pipeline, answer in self._answers.items() if answer.is_well and answer.is_paused}
+
     def _ask(self, environment: str, dag_ids: list[str]) -> None:
         try:
             report = self._runners[environment].check(dag_ids)
         except Exception as error:  # noqa: BLE001 - logged; without an answer it would be asked again at once, for ever
             _log.exception("dags.not_asked", environment=environment)
             report = EnvironmentReport(problem=f"a mistake in the coordinator: {error}", fault=EnvironmentFault.MISTAKE)
-        missing, now = set(report.missing_dags), self._clock()
+        missing, paused, now = set(report.missing_dags), set(report.paused_dags), self._clock()
         problem = None if report.says_dags else report.problem
         with self._lock:
             self._asking.discard(environment)
@@ -128,6 +146,7 @@ class DagChecks:
                 stands = (
                     problem is not None and known is not None and known.is_well
                 )  # it has been there, as far as known
-                self._answers[pipeline] = _Answer(dag_id not in missing, None if stands else problem, now)
+                is_paused = known is not None and known.is_paused if stands else dag_id in paused
+                self._answers[pipeline] = _Answer(dag_id not in missing, None if stands else problem, now, is_paused)
                 self._wanted_since.pop(pipeline, None)
         self._answered()

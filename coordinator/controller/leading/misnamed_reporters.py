@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from coordinator.config.settings import EnvironmentSettings
+from coordinator.config.environments import EnvironmentSettings
 from coordinator.controller.clock import Clock
 from coordinator.controller.state.reporters import Reporters
 from coordinator.errors import CoordinatorError

@@ -17,12 +17,13 @@ class ProgressOfReading:
     """Written by the deciding thread, read by the candidate's.
 
     :param signs_of_life: prefixes of keys that are only signs of life, and no news (``Keys.signs_of_life``).
+    :param environments: that are configured.
     """
 
-    def __init__(self, signs_of_life: tuple[str, ...]) -> None:
+    def __init__(self, signs_of_life: tuple[str, ...], environments: Iterable[str] = ()) -> None:
         self._signs_of_life = signs_of_life
         self._news = 0
-        self.present = Progress(revision=0, news=0, warm=False)
+        self.present = Progress(revision=0, news=0, warm=False, environments=tuple(environments))
 
     def note(self, messages: Iterable[object]) -> None:
         """These have been taken in."""

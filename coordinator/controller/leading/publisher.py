@@ -18,12 +18,13 @@ from coordinator.commands.impact import NO_EFFECTS, Effects, effects_of
 from coordinator.commands.last_readable import last_readable
 from coordinator.commands.proposal import Proposal, Publications, Signature
 from coordinator.commands.publish import commit, refusal
-from coordinator.config.settings import PublicationSettings
+from coordinator.config.publication import PublicationSettings
 from coordinator.controller.clock import Clock
 from coordinator.controller.leading.dag_checks import DagChecks
 from coordinator.controller.leading.watched_file import GoodFile, WatchedFile
 from coordinator.controller.state.cache import Cache
 from coordinator.model import bounds
+from coordinator.model.durations import format_duration
 from coordinator.model.publishing.edition import Edit, Verdict
 from coordinator.model.publishing.guard import Known, Replacement, replacements
 from coordinator.model.publishing.owners import Objection
@@ -158,7 +159,7 @@ class Publisher:
         with self._contained():
             compared = self._compare(self._file.good)
             if self._rule(compared):
-                self._refused = None
+                self._refused = self._settled = None  # what a leader refuses is shown by who leads, and found out anew
                 self._checks.known(compared.asks_about())
 
     def publish(self, *, term: int) -> int | None:
@@ -265,7 +266,7 @@ class Publisher:
                     owner=self._owner,
                     waiting=effects.taken_away_in_words()[:_SHOWN],
                     dependencies=len(effects.taken_away),
-                    remedy=f"put back within {self._settings.resume_within} they resume",
+                    remedy=f"put back within {format_duration(self._settings.resume_within)} they resume",
                 )
         return answer.revision  # where it was not written: the revision of what somebody else published in between
 
@@ -340,7 +341,7 @@ class Publisher:
             self._cache.last_readable[self._owner] = Published(empty, last.revision)
 
     def _terms(self) -> Terms:
-        return Terms(self._writer.clock.now(), self._settings.resumes_within)
+        return Terms(self._writer.clock.now(), self._settings.resume_within)
 
     def _command(self) -> str:
         return f"coordinator apply {self._file.path} --owner {self._owner}"

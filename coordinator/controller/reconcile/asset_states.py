@@ -1,41 +1,39 @@
-"""The states of assets that pipelines wait for (docs/architecture.md#assets-as-upstreams).
+"""Assets that pipelines wait for: what an event says, and in which partition (docs/architecture.md#assets).
 
-An event of such an asset is a completion of it, in the partition of its ``partition_key``, or else of the run that has
-emitted it. The leader writes it as the state of the asset in that partition. From then on the asset is an upstream like
-any other. Of several events in a partition the newest one counts, by the clocks of the listeners.
-
-Nothing in the dependencies says who emits an asset. So a loop through one is found by its events: one that was emitted
-by a pipeline below the asset, as far as events have shown, does not count.
+An event names the run that emitted it. Its partition is its own partition_key, else that of this run, which the state
+of the run says. Everything follows from what is in etcd: so nothing is lost with a leader, and writing again what a
+predecessor has written changes nothing.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
-from heapq import nsmallest
-from itertools import chain
 
 import structlog
 
 from coordinator.controller.reconcile.ledger import Ledger
 from coordinator.controller.state.cache import Cache
-from coordinator.controller.writes import RETRY_AFTER
+from coordinator.model.assets.completions import AssetCompletion, Told, dump_completion, with_event, with_run
 from coordinator.model.assets.events import AssetState
-from coordinator.model.assets.names import EVENTS, asset_of, is_asset
-from coordinator.model.graph import Graph
-from coordinator.model.partitions.instants import date_in_run_id, partition_in_run_id
+from coordinator.model.assets.names import EVENTS, asset_of
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.view import SeenState, readable_state
+from coordinator.model.view import readable_state
 
 _log = structlog.get_logger(__name__)
 
-AT_ONCE = 500
-"""Events that are handled in one step, which must be short."""
+LOOK_AGAIN_AFTER = 2.0
+"""Seconds after which what was written is compared with etcd."""
+
+MOST_AT_ONCE = 200
+"""Events in one step, which must be short."""
+
+_Run = tuple[PipelineRef, str]
+"""A pipeline, and a run_id."""
 
 
 class AssetStates:
-    """Used by the deciding thread only.
+    """Which events are still to be written as completions. A standby keeps them, too.
 
     :ivar loops: the assets that pipelines below them emit, with one of these pipelines. Any thread may ask.
     """
@@ -44,125 +42,154 @@ class AssetStates:
         self._propagation = propagation
         self._cache = cache
         self._ledger = ledger
-        self._graph: Graph | None = None
-        self._assets: dict[PipelineRef, int] = {}
-        self._pending: dict[Target, float] = {}
-        self._of_unknown_runs: defaultdict[PipelineRef, set[Target]] = defaultdict(set)
-        self._emitted_by: defaultdict[PipelineRef, set[PipelineRef]] = defaultdict(set)
+        self._assets: frozenset[PipelineRef] | None = None
+        self._due: dict[Target, float] = {}
+        self._waiting: dict[_Run, set[Target]] = {}
+        self._late: set[Target] = set()
+        self._runs: dict[Target, float] = {}
         self.loops: dict[PipelineRef, PipelineRef] = {}
 
     def start_over(self) -> None:
-        """Look at every event again: a term begins, or everything was listed."""
-        self._graph, self._assets = None, {}
+        """Look at every event again: a term begins, or everything is listed."""
+        self._assets = None
+        for one in (self._due, self._waiting, self._late, self._runs):
+            one.clear()
+
+    def _look_at_all(self) -> None:
+        """Compare every event with etcd: a new leader finds out what its predecessor has not written."""
+        self.start_over()
+        self._assets = self._propagation.graph.assets
+        self.loops = {asset: one for asset, one in self.loops.items() if asset in self._assets}
+        if not self._assets:
+            return
+        wanted = [event for event in self._cache.events() if self._is_wanted(event)]
+        runs = (self._run_of(event) for event in wanted)
+        self._cache.index_runs({run[0] for run in runs if run is not None})
+        self._due.update(dict.fromkeys(wanted, 0.0))
+        self._runs.update(dict.fromkeys(self._cache.produced.assets(), 0.0))
 
     def note(self, changed: Iterable[Target]) -> None:
-        """Note what has changed in etcd: events, and runs that may have emitted some."""
+        """States have changed: of events, or of runs whose events wait for them, or that have emitted assets."""
         if not self._assets:
             return
         for target in changed:
             if target.pipeline.dag_id == EVENTS:
-                self._pending[target] = 0.0
-            elif waiting := self._of_unknown_runs.pop(target.pipeline, None):
-                self._pending.update(dict.fromkeys(waiting, 0.0))
+                if self._is_wanted(target):
+                    self._due[target] = 0.0
+                continue
+            self._runs.update(dict.fromkeys(self._cache.produced.behind(target), 0.0))
+            if self._waiting and (state := readable_state(self._cache.state(target))) is not None:
+                found = self._waiting.pop((target.pipeline, state.attempt.run_id or ""), ())
+                self._late.update(found)
+                self._due.update(dict.fromkeys(found, 0.0))
 
     def next_at(self) -> float | None:
-        """Monotonic seconds of the next look at an event; 0: at once."""
-        return min(self._pending.values(), default=None)
+        """Monotonic seconds at which there is something to write, or to compare; 0: at once."""
+        if self._assets != self._propagation.graph.assets:
+            return 0.0
+        return min((*self._due.values(), *self._runs.values()), default=None)
 
     def step(self, now: float) -> None:
-        """Write the states that events make. :param now: monotonic seconds."""
-        graph = self._propagation.graph
-        if graph is not self._graph:
-            self._graph, self._assets = graph, graph.assets()
-            self.loops = {}
-            self._emitted_by.clear()
-            events = (one for one in self._cache.targets() if one.pipeline.dag_id == EVENTS) if self._assets else ()
-            self._pending = dict.fromkeys(events, 0.0)
-        newest: dict[Target, tuple[Target, AssetState]] = {}
-        # Oldest first: the event that closes a loop is the one that does not count.
-        due = [event for event, at in self._pending.items() if at <= now]
-        for event in nsmallest(AT_ONCE, due, key=self._revision_of):
-            found = self._state_of(event)
-            if found is None:
-                del self._pending[event]
-                continue
-            target, state = found
-            self._pending[event] = now + RETRY_AFTER  # until the state is seen in etcd
-            if target not in newest or _is_newer(state, newest[target][1]):
-                newest[target] = event, state
-        for target, (event, state) in newest.items():
-            document = state.document().model_copy(update={"event": event.partition, "extra": {}})
-            _log.info("asset.emitted", asset=str(target.pipeline), partition=target.partition, event_id=event.partition)
-            self._ledger.state(target, document.to_value(), askers=frozenset())
+        """Put what is due into the ledger. :param now: monotonic seconds."""
+        if self._assets != self._propagation.graph.assets:
+            self._look_at_all()
+        found: dict[Target, AssetCompletion] = {}
+        due = [event for event, at in self._due.items() if at <= now][:MOST_AT_ONCE]
+        for target in sorted(due, key=self._revision):
+            self._due[target] = now + LOOK_AGAIN_AFTER
+            if not self._take_in(target, found):
+                del self._due[target]
+                self._late.discard(target)
+        for asset in [asset for asset, at in self._runs.items() if at <= now][:MOST_AT_ONCE]:
+            self._runs[asset] = now + LOOK_AGAIN_AFTER
+            if not self._compare_runs(asset, found):
+                del self._runs[asset]
+        for asset, completion in found.items():
+            _log.info("asset.emitted", asset=str(asset.pipeline), partition=asset.partition, event_id=completion.event)
+            value = dump_completion(completion, reported_by=self._ledger.reported_by)
+            self._ledger.state(asset, value, askers=frozenset())
 
-    def _revision_of(self, event: Target) -> int:
+    def _take_in(self, target: Target, found: dict[Target, AssetCompletion]) -> bool:
+        """Whether an event changes the completion of its asset. :param found: what is to be written."""
+        seen = self._cache.state(target)
+        if seen is None or not isinstance(seen.value, AssetState) or seen.value.observed_at is None:
+            return False
+        told = self._told(target, seen.value, seen.revision)
+        if (partition := _partition_of(seen.value, told)) is None:
+            return False
+        asset = Target(asset_of(target.pipeline.environment, seen.value.uri), partition)
+        if told.producer is not None:
+            self._note_loop(asset, told.producer)
+        run = self._cache.state(told.producer) if told.producer is not None else None
+        known = self._known(asset, found)
+        return self._is_to_be_written(asset, with_event(known, told, readable_state(run)), found)
+
+    def _compare_runs(self, asset: Target, found: dict[Target, AssetCompletion]) -> bool:
+        """Whether the runs of its producers change the completion of an asset."""
+        known = self._known(asset, found)
+        if known is None:
+            return False
+        completion = known
+        for producer in known.producers:
+            completion = with_run(completion, producer, readable_state(self._cache.state(producer)))
+        return self._is_to_be_written(asset, completion, found)
+
+    def _known(self, asset: Target, found: dict[Target, AssetCompletion]) -> AssetCompletion | None:
+        known = found.get(asset) or readable_state(self._cache.state(asset))
+        return known if isinstance(known, AssetCompletion) else None
+
+    def _is_to_be_written(
+        self, asset: Target, completion: AssetCompletion, found: dict[Target, AssetCompletion]
+    ) -> bool:
+        watermark = self._cache.watermark(asset.pipeline)
+        if completion == self._known(asset, found) or (watermark is not None and watermark.has_expired(completion)):
+            return asset in found
+        found[asset] = completion
+        return True
+
+    def _note_loop(self, asset: Target, producer: Target) -> None:
+        """Note an asset that a pipeline below it emits: to that pipeline, such an event is not new."""
+        if asset.partition != producer.partition or asset.pipeline in self.loops:
+            return
+        if self._propagation.graph.is_above(asset.pipeline, producer.pipeline):
+            self.loops[asset.pipeline] = producer.pipeline
+            _log.warning("asset.loop", asset=str(asset.pipeline), pipeline=str(producer.pipeline))
+
+    def _is_wanted(self, event: Target) -> bool:
+        state = readable_state(self._cache.state(event))
+        return isinstance(state, AssetState) and asset_of(event.pipeline.environment, state.uri) in (self._assets or ())
+
+    def _revision(self, event: Target) -> int:
         seen = self._cache.state(event)
         return seen.revision if seen is not None else 0
 
-    def _state_of(self, event: Target) -> tuple[Target, AssetState] | None:
-        """The asset and the partition of an event; ``None``: nothing is to be written for it now."""
-        seen = self._cache.state(event)
-        if seen is None or not isinstance(seen.value, AssetState):
+    def _run_of(self, event: Target) -> _Run | None:
+        """The run that emitted an event, perhaps in another environment, from where it was handed on."""
+        state = readable_state(self._cache.state(event))
+        if not isinstance(state, AssetState) or state.run is None:
             return None
-        state, environment = seen.value, event.pipeline.environment
-        asset = asset_of(environment, state.uri)
-        if asset not in self._assets:
-            return None
-        document = state.document()
-        producer = PipelineRef(environment, document.dag_id) if document.dag_id else None
-        if producer is not None:
-            if self._is_below(producer, asset):
-                if asset not in self.loops:
-                    self.loops[asset] = producer
-                    _log.warning("asset.loop", asset=str(asset), pipeline=str(producer))
-                return None
-            self._emitted_by[asset].add(producer)
-        if seen.revision <= self._assets[asset]:
-            return None  # it was emitted before anybody waited for it
-        partition = document.partition_key
-        if not partition and producer is not None and document.run_id:
-            partition = self._partition_of(producer, document.run_id)
+        dag_id, run_id = state.run
+        return PipelineRef(state.path[0] if state.path else event.pipeline.environment, dag_id), run_id
+
+    def _told(self, target: Target, event: AssetState, revision: int) -> Told:
+        """What an event tells. While the partition of its run is unknown, it waits for the state of that."""
+        assert event.observed_at is not None
+        producer, run = None, self._run_of(target)
+        if run is not None:
+            partition = self._cache.partition_of_run(*run)
             if partition is None:
-                self._of_unknown_runs[producer].add(event)
-                return None
-        if not partition:
-            _log.warning("asset.no_partition", asset=str(asset), event_id=event.partition)
-            return None
-        target = Target(asset, partition)
-        return (target, state) if _is_newer(state, _asset_state(self._cache.state(target))) else None
-
-    def _partition_of(self, producer: PipelineRef, run_id: str) -> str | None:
-        """The partition of a run, if its state is known."""
-        likely = Target(producer, partition_in_run_id(run_id) or date_in_run_id(run_id) or run_id)
-        others = (target for target in self._cache.targets() if target.pipeline == producer)
-        for target in chain((likely,), others):
-            run = readable_state(self._cache.state(target))
-            if run is not None and run.attempt.run_id == run_id:
-                return target.partition
-        return None
-
-    def _is_below(self, pipeline: PipelineRef, asset: PipelineRef) -> bool:
-        """Whether an asset is above a pipeline, through dependencies, sensors, and assets that have been emitted."""
-        graph = self._propagation.graph
-        known, to_visit = {pipeline}, [pipeline]
-        while to_visit:
-            one = to_visit.pop()
-            above = self._emitted_by[one] if is_asset(one) else graph.directly_above(one)
-            if asset in above:
-                return True
-            to_visit += (new := set(above) - known)
-            known |= new
-        return False
+                self._waiting.setdefault(run, set()).add(target)
+            else:
+                producer = Target(run[0], partition)
+        run_id = run[1] if run is not None else None
+        return Told(target.partition, revision, event.observed_at, run_id, producer, target in self._late)
 
 
-def _asset_state(seen: SeenState | None) -> AssetState | None:
-    return seen.value if seen is not None and isinstance(seen.value, AssetState) else None
-
-
-def _is_newer(state: AssetState, other: AssetState | None) -> bool:
-    """Whether an event was emitted later; of two at one moment, the one whose id is greater."""
-    if other is None:
-        return True
-    assert state.observed_at is not None
-    assert other.observed_at is not None
-    return (state.observed_at, state.attempt.run_id or "") > (other.observed_at, other.attempt.run_id or "")
+def _partition_of(event: AssetState, told: Told) -> str | None:
+    """The partition that an event is about; ``None``: that of its run, which is unknown. One that no run has emitted,
+    and that has no key, is about nothing but itself."""
+    if event.partition_key is not None:
+        return event.partition_key
+    if told.producer is not None:
+        return told.producer.partition
+    return told.event if told.run_id is None else None

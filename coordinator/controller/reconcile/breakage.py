@@ -9,12 +9,14 @@ from __future__ import annotations
 import structlog
 
 from coordinator.controller.counters import Counters
+from coordinator.controller.queue.work_queue import Priority, WorkQueue
+from coordinator.controller.reconcile.broken_targets import problems_of
+from coordinator.controller.reconcile.reconcile import Reconcile
+from coordinator.model.decide import Decision, Obstacle
+from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
 
 _log = structlog.get_logger(__name__)
-
-SHOWN = 20
-"""Broken targets that are named among the problems; one mistake may break every partition of a pipeline."""
 
 RETRY_BROKEN_AFTER = 60.0
 """Seconds after which something that raised an exception is tried again."""
@@ -23,7 +25,10 @@ RETRY_BROKEN_AFTER = 60.0
 class Breakage:
     """Used by the deciding thread; :meth:`problems` by any."""
 
-    def __init__(self, counters: Counters) -> None:
+    def __init__(self, propagation: Propagation, queue: WorkQueue, reconcile: Reconcile, counters: Counters) -> None:
+        self._propagation = propagation
+        self._queue = queue
+        self._reconcile = reconcile
         self._counters = counters
         self._errors: dict[Target, Exception] = {}
         self._until: dict[Target, float] = {}
@@ -34,47 +39,48 @@ class Breakage:
     def __len__(self) -> int:
         return len(self._errors)
 
-    def note(self, target: Target, error: Exception) -> None:
-        """Note an error that was raised about a target."""
-        if target not in self._errors:
-            self._counters.add(broken=1)
-            _log.error("target.broken", pipeline=str(target.pipeline), partition=target.partition, exc_info=error)
-        self._errors[target] = error
+    def note(self, decision: Decision) -> None:
+        """Note a decision, or that it could not be made."""
+        if Obstacle.BROKEN in decision.obstacles:
+            self._note_error(decision.target, self._propagation.broken[decision.target])
+        else:
+            self._forget(decision.target)
 
-    def contain(self, target: Target, error: Exception, *, until: float) -> None:
-        """Note an error, and leave its target alone for a time. :param until: monotonic seconds."""
-        self.note(target, error)
-        self._until[target] = until
+    def contain(self, target: Target, error: Exception, now: float) -> None:
+        """Note an error, and try again later. Meanwhile the target gives up its slot, which others need.
+
+        :param now: monotonic seconds.
+        """
+        self._note_error(target, error)
+        self._until[target] = now + RETRY_BROKEN_AFTER
+        self._reconcile.stop(target)
+        self._queue.add(target, Priority.CATCHUP, after=now + RETRY_BROKEN_AFTER)
 
     def waits(self, target: Target, now: float) -> bool:
-        """Whether a target is still left alone."""
+        """Whether a target is still left alone. :param now: monotonic seconds."""
         return bool(self._until) and now < self._until.get(target, now)
 
     def begin_term(self) -> None:
         """A term has begun or ended: all is tried again."""
         self._until.clear()
 
-    def forget(self, target: Target, *, acted: bool = False) -> None:
-        """A target was decided about without an error. :param acted: its next step was also executed."""
-        if acted:
-            self._until.pop(target, None)
-        elif target in self._until:
-            return
-        if self._errors and self._errors.pop(target, None) is not None:
-            _log.info("target.recovered", pipeline=str(target.pipeline), partition=target.partition)
+    def acted(self, target: Target) -> None:
+        """The next step of a target was executed without an error."""
+        self._until.pop(target, None)
+        self._forget(target)
 
     def problems(self) -> dict[str, str]:
         """The problems to show, by target."""
         return problems_of(dict(self._errors))
 
+    def _note_error(self, target: Target, error: Exception) -> None:
+        if target not in self._errors:
+            self._counters.add(broken=1)
+            _log.error("target.broken", pipeline=str(target.pipeline), partition=target.partition, exc_info=error)
+        self._errors[target] = error
 
-def problems_of(broken: dict[Target, Exception]) -> dict[str, str]:
-    """The problems to show for broken targets."""
-    shown = {
-        str(target): f"a mistake in the coordinator, please report it: {type(error).__name__}: {error}; "
-        "nothing is started for this partition, and it is tried again every minute"
-        for target, error in sorted(broken.items())[:SHOWN]
-    }
-    if len(broken) > SHOWN:
-        shown["more broken targets"] = f"{len(broken) - SHOWN} more are broken: see target.broken in the log"
-    return shown
+    def _forget(self, target: Target) -> None:
+        if target in self._until:
+            return  # it was decided about without an error, and not acted on yet
+        if self._errors and self._errors.pop(target, None) is not None:
+            _log.info("target.recovered", pipeline=str(target.pipeline), partition=target.partition)

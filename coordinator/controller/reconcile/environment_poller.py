@@ -68,7 +68,8 @@ class _PollState:
     :ivar known_revision: the latest of etcd that was known when the question was asked.
     :ivar place: where to go on, if there were more than one question reads.
     :ivar made_at: when the first of these answers was made.
-    :ivar seen: the runs that were seen in them, until they stand in etcd.
+    :ivar collected: the runs in the answers of this round, until its last page.
+    :ivar seen: the runs of the round before, until they are in etcd.
     :ivar next_cursor: what the cursor becomes then.
     :ivar write_at: monotonic seconds; the cursor is not written before.
     """
@@ -250,7 +251,7 @@ class EnvironmentPoller:
             return
         self._problems[name] = (
             f"the last heartbeat of its scheduler is {behind.total_seconds():.0f} s old by the clock of its API "
-            "server: it is down, or its clock is behind; what it does is seen, by its own clock"
+            "server: the scheduler is down, or its clock is behind; its runs are still observed"
         )
 
     def _failed(self, name: str, poll: _PollState, reason: str, now: float) -> None:

@@ -16,7 +16,8 @@ from coordinator.controller.leading.catching_up import is_asked_for
 from coordinator.controller.pace import Pace
 from coordinator.controller.queue.work_queue import Priority, WorkQueue
 from coordinator.controller.reconcile.scheduling import Scheduling
-from coordinator.controller.state.cache import Cache, Replaced, Touched, unsettled_of
+from coordinator.controller.state.cache import Cache, unsettled_of
+from coordinator.controller.state.changed import Replaced, Touched
 from coordinator.controller.state.problems import in_a_line
 from coordinator.controller.state.waits import edge_of
 from coordinator.model.graph import CycleFound, Graph
@@ -89,6 +90,7 @@ class EventHandler:
         self._leads = False
         self.leader_gone = False
         self.graph_problem: str | None = None
+        self._revisions: dict[str, int] = {}
         self.connected = False
         self.states_seen = 0
         self.writes_heartbeats = False
@@ -229,7 +231,7 @@ class EventHandler:
         self._propagation.touch(touched.targets, recorded=touched.recorded, live=live)
         for waiting in touched.waits:
             self._queue.add(waiting, Priority.LIVE if live else Priority.CATCHUP)
-        if touched.dependencies or self._knows_not_all_sensors(touched.waits):
+        if touched.dependencies or touched.producers or self._knows_not_all_sensors(touched.waits):
             self._reading = self._use_dependencies(self._cache.snapshot())
         if touched.held:
             self._propagation.touch((), recorded=unsettled_of(touched.held, self._propagation.unsettled()), live=live)
@@ -261,30 +263,39 @@ class EventHandler:
         """Use the published dependencies, piece by piece; parameters as in :meth:`Propagation.exchange_graph`."""
         yield
         known, waits = self._propagation.graph, self._cache.waits
-        graph, problems = _merged(self._cache.published)
-        self.graph_problem = in_a_line(problems) or None
-        if problems:
-            _log.error("dependencies.refused", reason=self.graph_problem, remedy="the last good ones stay in force")
-            graph, still_wrong = _merged(self._cache.readable())
-            graph = known if still_wrong else graph
+        revisions = {owner: one.revision for owner, one in self._cache.published.items()}
+        is_as_published = revisions == self._revisions and self.graph_problem is None
+        graph = known if is_as_published and not everything else self._merge(known)
         is_known = graph is known
-        graph = graph.with_sensors(waits.edges())
+        graph = graph.with_sensors(self._cache.connections())
         if is_known and not everything and graph.sensors == known.sensors:
             return
-        were_withheld, waits.are_withheld = waits.are_withheld, waits.are_withheld and bool(problems)
-        if not problems:
+        has_problem = self.graph_problem is not None
+        were_withheld, waits.are_withheld = waits.are_withheld, waits.are_withheld and has_problem
+        if not is_known and not has_problem:
             _log.info("dependencies.loaded", pipelines=len(graph), revision=self._cache.revision)
-        if not is_known:
-            self._scheduling.use(graph)
-            self.writes_heartbeats = is_asked_for(graph)
+        self._scheduling.use(graph)
+        self.writes_heartbeats = is_asked_for(graph)
         yield
         self._propagation.exchange_graph(graph, targets, everything=everything)
+        self._revisions = revisions
         # Late targets are decided about too: they may have left the graph.
         self._propagation.touch((), recorded=self._scheduling.late(), live=False)
         if were_withheld and not waits.are_withheld:
             self._propagation.touch((), recorded=waits.runs_of_sensors(), live=False)
             for waiting in waits.waiting():
                 self._queue.add(waiting, Priority.CATCHUP)
+
+    def _merge(self, known: Graph) -> Graph:
+        """The graph of the published documents; ``known``, if they cannot be used, and the last readable ones cannot
+        either."""
+        graph, problems = _merged(self._cache.published)
+        self.graph_problem = in_a_line(problems) or None
+        if not problems:
+            return graph
+        _log.error("dependencies.refused", reason=self.graph_problem, remedy="the last good ones stay in force")
+        graph, still_wrong = _merged(self._cache.readable())
+        return known if still_wrong else graph
 
 
 def _merged(published: Mapping[str, Published]) -> tuple[Graph, list[str]]:

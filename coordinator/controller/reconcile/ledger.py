@@ -6,7 +6,17 @@ from collections.abc import Iterable, Iterator
 
 from coordinator.controller.decision_log import LogEvent
 from coordinator.controller.state.cache import Cache
-from coordinator.controller.writes import Lost, RecordWrite, Result, StateWrite, WaitWrite, Write, Written, commit
+from coordinator.controller.writes import (
+    Lost,
+    RecordWrite,
+    Result,
+    StateWrite,
+    WaitWrite,
+    Write,
+    WriteRefused,
+    Written,
+    commit,
+)
 from coordinator.model.decide import Decision
 from coordinator.model.references import Target
 from coordinator.model.trigger import TriggerRecord, dump_record
@@ -116,6 +126,8 @@ class Ledger:
     def flush(self, term: int) -> Iterator[tuple[Write, Result]]:
         """Write everything, fenced by the leadership of this term, and yield each write with its result.
 
+        What etcd refuses becomes a problem of its key.
+
         :raises LeadershipLost: somebody else leads.
         """
         writes, self._writes = self._writes, []
@@ -123,4 +135,6 @@ class Ledger:
             for write, result in commit(self._store, CreateRevisionIs(self._keys.leader, term), writes):
                 if isinstance(result, Written | Lost):
                     self._written = max(self._written, result.revision)
+                elif isinstance(result, WriteRefused):
+                    self._cache.problems.note(write.operation.key, f"etcd refuses to write it: {result.reason}")
                 yield write, result

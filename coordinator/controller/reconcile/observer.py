@@ -16,6 +16,7 @@ from coordinator.controller.reconcile.task_observer import TaskObserver
 from coordinator.controller.reconcile.upstream_checks import Answer, Checks
 from coordinator.controller.reconcile.waits import WaitController
 from coordinator.controller.state.cache import Cache
+from coordinator.model.assets.completions import AssetCompletion
 from coordinator.model.decide import Decision, Obstacle, repairable_upstreams
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
@@ -130,6 +131,10 @@ class Observer:
         """Follow a run that others wait behind, because it may be repaired where nothing reports it. A task is followed
         itself, and its run with it: a person may mark the task alone."""
         run = readable_state(self._cache.state(upstream.whole))
+        if isinstance(run, AssetCompletion):
+            for producer in run.producers:
+                self._follow_until_repaired(producer, now)
+            return
         if run is None or self._record_in_flight(upstream.whole) is not None:
             return  # the run that we started is followed, and not the one before it
         followed = _comparable_run(upstream.whole, run)

@@ -14,6 +14,7 @@ from coordinator.controller.clock import Clock
 from coordinator.controller.dispatch.dispatcher import Dispatcher
 from coordinator.controller.dispatch.dispatchers import Dispatchers
 from coordinator.controller.dispatch.jobs import EffectDone
+from coordinator.controller.leading.catching_up import Skip
 from coordinator.controller.queue.work_queue import Priority, WorkQueue
 from coordinator.controller.reconcile import records
 from coordinator.controller.reconcile.ledger import Ledger
@@ -21,6 +22,7 @@ from coordinator.controller.reconcile.request_state import InFlight, Pause, Requ
 from coordinator.controller.reconcile.trigger_log import TriggerLog
 from coordinator.controller.reconcile.upstream_checks import Checks
 from coordinator.controller.state.cache import Cache
+from coordinator.controller.writes import RETRY_AFTER, RecordWrite
 from coordinator.model import lifecycle
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.explanation import what_changed
@@ -28,6 +30,7 @@ from coordinator.model.lifecycle import Outcome, RequestState, Situation, next_s
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
 from coordinator.model.trigger import Action, Status, TriggerRecord
+from coordinator.model.view import Readiness, readable_record
 from coordinator.runners.port import StartRequest
 
 DELIVERED_LATE = 60.0
@@ -130,20 +133,27 @@ class Reconcile:
         for _ in range(MOST_STEPS):
             situation = self._situation(decision, record, now)
             if not self._do(next_step(situation, blocked_retry=self._policy.blocked_retry), situation):
-                return
+                break
+        if self.is_waiting(target):
+            self._queue.keep(decision)  # for when its turn, or the answer, comes
 
-    def written(self, target: Target, record: TriggerRecord, now: float) -> None:
-        """A record has just been written: if it is an intent, send its request."""
-        if record.status is not Status.INTENT:
+    def written(self, target: Target, write: RecordWrite, revision: int, now: float) -> None:
+        """A record has just been written, at this etcd revision: if it is an intent, send its request.
+
+        :param now: monotonic seconds.
+        """
+        record = write.record
+        # The cache gets it at once: that can only make more targets look busy.
+        self._cache.note_record(target, record, revision)
+        self._queue.outdate(target)
+        if record.status is not Status.INTENT or self._propagation.readiness(target) is not Readiness.BUSY:
+            self._propagation.touch((), recorded=(target,))
+        # Otherwise it was due and is in flight now: busy as before, so nothing depends on it again.
+        if record.status is Status.INTENT:
+            self._send_first(target, record, now)
+        else:
             self._let_go(target)
-            return
-        dispatcher = self._dispatchers.of(target)
-        assert dispatcher is not None
-        request = records.request_of(self._propagation.graph, self._cache, target, record)
-        self.requests.put(target, InFlight(record, request, RequestState.OUT))
-        self._retry_at.pop(target, None)
-        dispatcher.admission.began(target)
-        dispatcher.send(target, request, now)
+        self._log.written(target, write, revision)
 
     def answered(self, message: EffectDone, now: float) -> None:
         """Handle the result of a request or a question. :param now: monotonic seconds."""
@@ -176,10 +186,20 @@ class Reconcile:
             in_flight.not_sent()
             self._queue.add(target)
 
-    def refused_by_etcd(self, target: Target, now: float) -> None:
-        """etcd refuses to write something about a target: try again slowly."""
-        self._dispatchers.leave(target)
-        self._retry(target, now + self._policy.blocked_retry, Priority.CATCHUP)
+    def refused_by_etcd(self, target: Target, now: float, *, is_own: bool) -> None:
+        """etcd refuses to write something that a target waits for: try again slowly.
+
+        The observation of its input counts nevertheless: the target is not started on the older state in etcd. Its own
+        run that has ended is another case: it would be seen again after each pause.
+
+        :param now: monotonic seconds.
+        :param is_own: it is the target's own state, record or wait.
+        """
+        if is_own and self._checks.own_run_has_ended(target):
+            self._queue.add(target, after=now + RETRY_AFTER)
+        else:
+            self.stop(target)
+            self._retry(target, now + self._policy.blocked_retry, Priority.CATCHUP)
 
     def is_put_off(self, target: Target, now: float) -> bool:
         """Whether a target is in the queue for a later time, and is not to be tried before."""
@@ -191,9 +211,10 @@ class Reconcile:
         if not keeps_slot:
             self._dispatchers.leave(target)
 
-    def give_up(self, decision: Decision, record: TriggerRecord | None, reason: str, *, counts: str) -> None:
+    def give_up(self, skip: Skip, *, counts: str) -> None:
         """Give a partition up: consume its completions without a run. :param counts: the counter to increase."""
-        skipped = records.skipped(decision, record, reason, who=self._policy.who, when=self._policy.clock.now())
+        decision, record = skip.decision, readable_record(self._cache.record(skip.decision.target))
+        skipped = records.skipped(decision, record, skip.reason, who=self._policy.who, when=self._policy.clock.now())
         self._ledger.record(decision.target, skipped, counts=counts)
 
     # -- the situation ---------------------------------------------------------------------------------------------
@@ -276,6 +297,15 @@ class Reconcile:
                 pass
         return False
 
+    def _send_first(self, target: Target, record: TriggerRecord, now: float) -> None:
+        dispatcher = self._dispatchers.of(target)
+        assert dispatcher is not None
+        request = records.request_of(self._propagation.graph, self._cache, target, record)
+        self.requests.put(target, InFlight(record, request, RequestState.OUT))
+        self._retry_at.pop(target, None)
+        dispatcher.admission.began(target)
+        dispatcher.send(target, request, now)
+
     def _write_intent(
         self, decision: Decision, record: TriggerRecord | None, existing: lifecycle.OwnRun | None
     ) -> None:
@@ -314,7 +344,7 @@ class Reconcile:
         if step.retry_at is not None:
             self._retry(target, step.retry_at, Priority.CATCHUP)
         if step.outcome is Outcome.SKIPPED:
-            self.give_up(decision, record, step.reason, counts="skipped_late")
+            self.give_up(Skip(decision, step.reason), counts="skipped_late")
             return
         if step.outcome is Outcome.BLOCKED and (record is None or record.status is not Status.INTENT):
             self._write_blocked(decision, record, step.reason)

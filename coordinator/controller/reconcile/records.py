@@ -12,7 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from coordinator.model.assets.events import AssetState, extra_to_send
-from coordinator.model.assets.names import is_delivery, source_of
+from coordinator.model.assets.names import is_delivery, part_of, source_of
 from coordinator.model.conf import conf_to_send
 from coordinator.model.consumption import NOTHING, Consumption, Inputs
 from coordinator.model.decide import Decision, completions
@@ -131,7 +131,7 @@ def request_of(graph: Graph, facts: Facts, target: Target, record: TriggerRecord
     inputs = [
         {
             "pipeline": str(input_target.pipeline.whole),
-            **({"task": input_target.pipeline.task} if input_target.pipeline.task else {}),
+            **part_of(input_target.pipeline),
             "partition": input_target.partition,
             "run_id": consumed.attempt.run_id,
             "state": consumed.state.value,

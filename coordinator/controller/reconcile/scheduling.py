@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from coordinator.controller.dispatch.dispatchers import Dispatchers
-from coordinator.controller.queue.rechecks import Rechecks
 from coordinator.controller.queue.work_queue import Priority, WorkQueue
-from coordinator.controller.reconcile.breakage import Breakage
 from coordinator.controller.reconcile.lateness import Lateness
 from coordinator.controller.reconcile.reconcile import Reconcile
 from coordinator.controller.reconcile.task_observer import needs_task_checks
@@ -26,8 +25,15 @@ _MOVING = {Obstacle.IN_FLIGHT, Obstacle.RUNNING}
 """Obstacles of a run that is under way: they go by themselves."""
 
 
+class DecisionReader(Protocol):
+    """A part that takes note of every decision, and of targets that could not be decided about."""
+
+    def note(self, decision: Decision) -> None:
+        """Note a decision."""
+
+
 class Scheduling:
-    """See the module. Used by the deciding thread only."""
+    """See the module. Used by the deciding thread only. :param readers: who else takes note of decisions."""
 
     def __init__(
         self,
@@ -37,18 +43,16 @@ class Scheduling:
         waits: Waits,
         reconcile: Reconcile,
         dispatchers: Dispatchers,
-        rechecks: Rechecks,
         lateness: Lateness,
-        breakage: Breakage,
+        readers: Sequence[DecisionReader],
     ) -> None:
         self._propagation = propagation
         self._queue = queue
         self._waits = waits
         self._reconcile = reconcile
         self._dispatchers = dispatchers
-        self._rechecks = rechecks
         self._lateness = lateness
-        self._breakage = breakage
+        self._readers = readers
 
     def take(self, decision: Decision, priority: Priority, *, led_by_another: bool) -> None:
         """Queue a target that may have a next step. A settled target has none, nor has one that only waits for its
@@ -59,12 +63,11 @@ class Scheduling:
         target = decision.target
         for waiting in self._waits.behind(target.whole):
             self._queue.add(waiting, priority)
-        self._rechecks.note(decision)
+        for reader in self._readers:
+            reader.note(decision)
         if Obstacle.BROKEN in decision.obstacles:
-            self._breakage.note(target, self._propagation.broken[target])
             self._queue.outdate(target)
             return
-        self._breakage.forget(target)
         self._lateness.note(decision, now=self._propagation.now, led_by_another=led_by_another)
         self._dispatchers.note(decision, waits_inside=self._waits.is_waiting_in(target))
         if decision.ready or decision.ignored or decision.skips or self._is_concerned(decision):

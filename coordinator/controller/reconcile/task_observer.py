@@ -201,5 +201,5 @@ def _reason_of(refusal: RequestRefused) -> str:
         case 401 | 403:
             remedy = "give the coordinator's user there the permission to read the task instances of this DAG"
         case _:
-            remedy = "see the log of its webserver"
+            remedy = "see the log of its API server"
     return f"{str(refusal)[: bounds.REASON]}; {remedy}"

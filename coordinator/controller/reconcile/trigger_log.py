@@ -54,8 +54,10 @@ class TriggerLog:
         )
 
     def written(self, target: Target, write: RecordWrite, revision: int) -> None:
-        """A record was written at this etcd revision: it is logged with the next :meth:`flush`."""
+        """A record was written at this etcd revision: it is counted, and logged with the next :meth:`flush`."""
         self._written.append((target, write, revision))
+        if write.counts is not None:
+            self._counters.add(**{write.counts: 1})
 
     def flush(self) -> None:
         """Log what was written. Called after the requests that follow from it were sent, so that they need not wait."""

@@ -16,6 +16,8 @@ from coordinator.controller.dispatch.dispatchers import Dispatchers
 from coordinator.controller.dispatch.jobs import LookDone
 from coordinator.controller.queue.work_queue import Priority, WorkQueue
 from coordinator.controller.state.cache import Cache
+from coordinator.model.assets.completions import producer_of
+from coordinator.model.assets.names import is_asset
 from coordinator.model.consumption import Consumed, Inputs, same_inputs
 from coordinator.model.decide import Decision
 from coordinator.model.lifecycle import OwnRun, Verification
@@ -237,10 +239,11 @@ class Checks:
                 yield Answer(ref, None, sent, frozenset(), askers)
 
     def hold_until(self, askers: frozenset[Target], revision: int) -> None:
-        """These decisions must be made again on what is in etcd at this revision."""
+        """These decisions must be made again on what is in etcd at this revision: their targets are examined then."""
         for asker in askers:
             if (pending := self._pending.get(asker)) is not None:
                 pending.not_before_revision = max(pending.not_before_revision, revision)
+            self._queue.add(asker, after_revision=revision)
 
     def _drop_all(self) -> None:
         self._pending.clear()
@@ -262,7 +265,8 @@ class Checks:
         target = decision.target
         own = _own_question(target, own_run_id)
         pending = PendingCheck(inputs=decision.inputs, own=own, deadline=now + self._timeout, priority=priority)
-        for upstream, consumed in decision.inputs.items():
+        for used, consumed in decision.inputs.items():
+            upstream = self._run_behind(used)
             question = self._question_about(upstream, consumed, now)
             if question is not None:
                 self._ask(question, subject=upstream, asker=target, pending=pending, timeout=self._timeout)
@@ -279,11 +283,17 @@ class Checks:
             heapq.heappush(self._deadlines, (pending.deadline, target))
         return pending
 
+    def _run_behind(self, used: Target) -> Target:
+        """The pipeline whose run has emitted an asset; whatever else was used, itself."""
+        return producer_of(self._cache.state(used)) or used
+
     def _question_about(self, upstream: Target, consumed: Consumed, now: float) -> Question | None:
         """What to ask about an input; ``None`` when it is fresh, its environment is down, or it cannot be compared.
 
         A state without queued_at cannot be compared with what the environment shows: such writers are not protected.
         """
+        if is_asset(upstream.pipeline):
+            return None  # no run has emitted it, or nobody knows which
         run_id, task = consumed.attempt.run_id, upstream.pipeline.task
         dispatcher = self._dispatchers.of(upstream)
         if run_id is None or (consumed.attempt.queued_at is None and not task) or dispatcher is None:

@@ -10,7 +10,7 @@ from coordinator.controller.queue.work_queue import WorkQueue
 from coordinator.controller.reconcile.following import FollowedRun, Following
 from coordinator.controller.reconcile.ledger import Ledger
 from coordinator.controller.reconcile.task_observer import TaskObserver
-from coordinator.controller.reconcile.untaken_answers import UntakenAnswers
+from coordinator.controller.reconcile.unresumed_sensors import UnresumedSensors
 from coordinator.controller.reconcile.upstream_checks import Checks
 from coordinator.controller.state.cache import Cache
 from coordinator.model.consumption import Consumed
@@ -57,28 +57,30 @@ class WaitController:
         self._queue = queue
         self._tasks = tasks
         self._following = Following(every=every)
-        self._untaken = UntakenAnswers(cache, every=every)
+        self._unresumed = UnresumedSensors(cache, every=every)
         self._removed: dict[Target, None] = {}
         self._doubted: dict[Target, tuple[int, int]] = {}
 
     def clear(self) -> None:
         self._following.clear()
-        self._untaken.clear()
+        self._unresumed.clear()
         self._removed.clear()
         self._doubted.clear()
 
     def begin_term(self, now: float) -> None:
         """Look after the sensors that have passed, and whose runs go on. :param now: monotonic seconds."""
-        self._untaken.begin_term(now)
+        self._unresumed.begin_term(now)
 
     @property
     def problems(self) -> Mapping[str, str]:
-        """The sensors that have passed, and have not gone on, by place. Any thread may ask."""
-        return self._untaken.problems
+        """The sensors that have passed, and have not resumed, by place. Any thread may ask."""
+        return self._unresumed.problems
 
     def next_at(self) -> float | None:
         """Monotonic seconds of the next look at a sensor's own task."""
-        return min((at for at in (self._following.next_at(), self._untaken.next_at()) if at is not None), default=None)
+        return min(
+            (at for at in (self._following.next_at(), self._unresumed.next_at()) if at is not None), default=None
+        )
 
     def due(self, now: float, limit: int) -> Iterator[tuple[Target, TaskRef]]:
         """The tasks of sensors to look at now, at most so many."""
@@ -88,7 +90,7 @@ class WaitController:
             else:
                 assert isinstance(ref, TaskRef)
                 yield name, ref
-        yield from self._untaken.due(now, limit)
+        yield from self._unresumed.due(now, limit)
 
     def examine(self, name: Target, now: float) -> Target | None:
         """Answer a wait, if that can be done now.
@@ -127,7 +129,7 @@ class WaitController:
             completion = Completion.of(RunState(used.state, used.attempt), used.revision)
             answer = passed(wait, completion, self._propagation.now)
             self._ledger.wait(seen, answer)
-            self._untaken.follow(ref, answer, now)
+            self._unresumed.follow(ref, answer, now)
         return None
 
     def observed(
@@ -145,7 +147,7 @@ class WaitController:
             return False
         instances = seen.instances if isinstance(seen, ObservedTask) else ()
         if known.value.status is WaitStatus.PASSED:
-            self._untaken.observed(known.ref, known.value, instances, self._propagation.now)
+            self._unresumed.observed(known.ref, known.value, instances, self._propagation.now)
             if not askers:
                 return False
         found = assess_wait(
@@ -200,9 +202,9 @@ class WaitController:
         """Why a sensor is refused whose own run cannot be looked at: no clear would reach it."""
         configured = ", ".join(self._checks.environments()) or "none"
         return (
-            f"its own environment {environment!r} is no environment of the coordinator; configured are {configured}, "
-            "as of the watcher's start. Its 'environment', in its Airflow connection or its configuration, is the name "
-            f"of its own Airflow: correct it, or add [environments.{environment}] and restart the watcher"
+            f"its own environment {environment!r} is not configured; when the watcher started, these were: "
+            f"{configured}. The sensor's 'environment', in its Airflow connection or its configuration, must be the "
+            f"name of its own Airflow: correct it, or add [environments.{environment}] and restart the watcher"
         )
 
     def _is_checked(self, name: Target, upstream: Target, completion: Consumed, now: float) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from coordinator.config.settings import RetentionSettings
+from coordinator.config.retention import RetentionSettings
 from coordinator.controller.state.cache import Cache
 from coordinator.controller.state.revision_times import RevisionTimes
 from coordinator.model.order import GivenOrder
@@ -72,13 +72,12 @@ def to_go(
 
     :param candidates: in order; those before ``start`` are removed already.
     """
-    max_age, min_age = limits.longest, limits.shortest
     surplus = len(candidates) - start - limits.max_partitions if limits.max_partitions is not None else 0
     for gone in range(len(candidates) - start):
         candidate = candidates[start + gone]
         age = now - candidate.active if candidate.active is not None else timedelta()
-        too_old = max_age is not None and age >= max_age
-        if age < min_age or not (too_old or gone < surplus):
+        too_old = limits.max_age is not None and age >= limits.max_age
+        if age < limits.min_age or not (too_old or gone < surplus):
             return
         yield candidate
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from coordinator.config.settings import RetentionSettings
+from coordinator.config.retention import RetentionSettings
 from coordinator.controller.clock import Clock
 from coordinator.controller.retention.candidates import RemovalCandidate, candidate_of, in_order, lowest_kept, to_go
 from coordinator.controller.state.cache import Cache
@@ -200,12 +200,14 @@ class Removal:
 
     def _has_lapsed(self, target: Target) -> bool:
         """Whether nothing has happened there for so long that targets that wait for it are given up."""
-        patience = self._limits.patience
-        if patience is None:
+        give_up_after = self._limits.give_up_after
+        if give_up_after is None:
             return False
         candidate = candidate_of(self._cache, self._stock.times, target)
         return (
-            candidate is not None and candidate.active is not None and self._clock.now() - candidate.active >= patience
+            candidate is not None
+            and candidate.active is not None
+            and self._clock.now() - candidate.active >= give_up_after
         )
 
     def _passes(self, watermark: Watermark) -> str | None:

@@ -13,13 +13,12 @@ from datetime import UTC, timedelta
 
 import structlog
 
-from coordinator.config.settings import RetentionSettings
+from coordinator.config.retention import RetentionSettings
 from coordinator.controller.clock import Clock
 from coordinator.controller.retention.removal import LOOKED_AT, Removal, Stock, SweepContext
 from coordinator.controller.state.cache import Cache
 from coordinator.controller.writes import commit_fenced
 from coordinator.model.assets.names import is_of_assets
-from coordinator.model.durations import parse_duration
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
 from coordinator.model.retention.sweep import NAMED, HeldBack, Sweep, dump_sweep
@@ -84,7 +83,7 @@ class Sweeper:
         self._propagation = propagation
         self._limits = limits
         self._clock = clock
-        self._every = parse_duration(limits.every).total_seconds()
+        self._every = limits.every.total_seconds()
         self._work: Iterator[None] | None = None
         self._due_at: float | None = None
         self._not_before_revision = 0
@@ -243,7 +242,7 @@ class Sweeper:
 
     def _old_acts(self) -> list[tuple[str, int]]:
         """The acts of people that are too old. Their ids begin with the time; what does not is none of ours."""
-        oldest = self._clock.now().astimezone(UTC) - parse_duration(self._limits.acts)
+        oldest = self._clock.now().astimezone(UTC) - self._limits.acts
         before = f"{oldest:%Y-%m-%dT%H:%M:%S}"
         found = []
         for item in self._store.list(self._keys.acts, largest=self._keys.largest_value).items:

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 
+from coordinator.controller.state.changed import Replaced, Touched
+from coordinator.controller.state.documents import Documents
 from coordinator.controller.state.heartbeat import Heartbeat, read_heartbeat
 from coordinator.controller.state.interning import Interning
+from coordinator.controller.state.kinds import NOT_KEPT, Handlers, Kind, Table, if_readable
 from coordinator.controller.state.problems import KeyProblems
+from coordinator.controller.state.produced import Produced
 from coordinator.controller.state.publications import Publications
 from coordinator.controller.state.reporters import Reporters
+from coordinator.controller.state.states import States
 from coordinator.controller.state.waits import Waits
 from coordinator.controller.state.watermarks import Watermarks
 from coordinator.model.cursor import read_cursor
+from coordinator.model.graph import SensorEdge
 from coordinator.model.hold import Hold, read_hold
 from coordinator.model.order import read_order
 from coordinator.model.publishing.edition import PublishedBefore, read_published_before
-from coordinator.model.publishing.publication import Publication, Published
+from coordinator.model.publishing.publication import Published
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.retention.sweep import Sweep, read_sweep
 from coordinator.model.retention.watermark import Watermark, read_watermark
-from coordinator.model.runstate import RunState, Unreadable
-from coordinator.model.states import read_state
-from coordinator.model.taskstate import TaskState
+from coordinator.model.stored import Unreadable
 from coordinator.model.trigger import TriggerRecord
 from coordinator.model.view import SeenOrder, SeenRecord, SeenState, SeenWait
 from coordinator.model.waits import read_wait
@@ -37,7 +39,6 @@ from coordinator.store.keys import (
     Keys,
     LeaderKey,
     OrderKey,
-    ParsedKey,
     PublishedBeforeKey,
     ReporterKey,
     ReporterSeenKey,
@@ -50,63 +51,39 @@ from coordinator.store.keys import (
 )
 from coordinator.store.port import Changes, KeyValue, Listing, Page
 
-ON_THE_WAY = 1.0
-"""Seconds that a fresh report may take from observation to arrival, or by which clocks may differ."""
-
 PIECE = 100
 """Keys of a listing that are read in one piece."""
 
 
-@dataclass(slots=True)
-class Touched:
-    """What a batch of changes touched.
-
-    :ivar expired: targets whose state was put again after retention had removed it.
-    :ivar recorded: targets of which only the trigger record has changed.
-    :ivar watermarks: pipelines whose watermark was unknown, and is known now.
-    :ivar waits: the names of waits.
-    """
-
-    targets: set[Target] = field(default_factory=set)
-    recorded: set[Target] = field(default_factory=set)
-    expired: set[Target] = field(default_factory=set)
-    held: set[PipelineRef] = field(default_factory=set)
-    watermarks: set[PipelineRef] = field(default_factory=set)
-    waits: set[Target] = field(default_factory=set)
-    dependencies: bool = False
-    leader_gone: bool = False
-    states: int = 0
+def _edition(found: PublishedBefore | Unreadable, _: int) -> PublishedBefore:
+    return found if isinstance(found, PublishedBefore) else PublishedBefore()
 
 
-@dataclass(slots=True)
-class Replaced:
-    """The result of reading a listing.
+def _note_held(touched: Touched, pipeline: PipelineRef, _: bool) -> None:
+    touched.held.add(pipeline)
 
-    :ivar targets: everything that has a state, a record or an order, or had one before; may contain duplicates.
-    :ivar expired: as in :class:`Touched`.
-    """
 
-    targets: list[Target] = field(default_factory=list)
-    expired: set[Target] = field(default_factory=set)
-    leader_gone: bool = False
+def _note_ordered(touched: Touched, target: Target, _: bool) -> None:
+    touched.targets.add(target)
+
+
+def _note_leader(touched: Touched, _: None, deleted: bool) -> None:
+    touched.leader_gone |= deleted
 
 
 class Cache:
     """Facts by target. Values that cannot be read are kept as such and listed in ``problems``.
 
-    A state that has expired (:class:`~coordinator.model.retention.watermark.Watermark`) does not count: it is only
-    noted in ``expired``. A watermark is read before the states that it concerns: in a listing by the order of keys, in
-    a watch because the sweep that moves it leaves no state at or below it. Where a watermark cannot be read, no state
-    counts that may have expired (:mod:`~coordinator.controller.state.watermarks`).
+    What is done with a key of each kind is said once, in ``_kinds``; states and trigger records, of which there may be
+    a million, are apart from that.
 
-    :ivar fresh_for: seconds for which a completion that arrived live counts as fresh.
     :ivar revision: everything up to this etcd revision has been read.
-    :ivar expired: the mod revisions of the keys of expired states.
-    :ivar swept: what the last sweep of retention did.
-    :ivar last_readable: the last readable version of each document that was ever read, also if it is gone.
+    :ivar published: the published documents, by owner.
+    :ivar published_before: what each owner has published before.
     :ivar publications: the published documents; another thread may have read them already.
     :ivar cursors: up to when the runs of observed environments are known.
-    :ivar heartbeat: the last one that could be read; an unreadable one only if there was no other.
+    :ivar watchers: the presence of each watcher, by its id.
+    :ivar fresh_for: seconds for which a completion that arrived live counts as fresh.
     """
 
     def __init__(self, keys: Keys, *, fresh_for: float = 1.0, publications: Publications | None = None) -> None:
@@ -114,29 +91,38 @@ class Cache:
         self.fresh_for = fresh_for
         self.revision = 0
         self.problems = KeyProblems(keys)
-        self.published: dict[str, Published] = {}
-        self.last_readable: dict[str, Published] = {}
         self.publications = publications or Publications(keys)
-        self.published_before: dict[str, PublishedBefore] = {}
-        self.leader: bytes | None = None
-        self.heartbeat: Heartbeat | Unreadable | None = None
-        self.swept: Sweep | None = None
-        self.expired: dict[Target, int] = {}
-        self.watchers: dict[str, bytes] = {}
         self.reporters = Reporters()
         self.waits = Waits()
-        self.cursors: dict[str, datetime] = {}
-        self._states: dict[Target, SeenState] = {}
-        self._tasks: set[Target] = set()
-        self._unseen_tasks: set[Target] = set()
         self._records: dict[Target, SeenRecord] = {}
-        self._orders: dict[Target, SeenOrder] = {}
-        self._holds: dict[PipelineRef, Hold | Unreadable] = {}
         self._watermarks = Watermarks()
-        self._withheld: dict[Target, KeyValue] = {}
-        self._arrived: dict[Target, float] = {}
-        self._arrivals: deque[tuple[float, Target]] = deque()
         self._interned = Interning(keys, self.state)
+        self._states = self._no_states()
+        self.published = Documents(keys, self.publications)
+        self.published_before: Table[str, PublishedBefore] = Table("owner", read_published_before, _edition)
+        self.watchers: Table[str, bytes] = Table("watcher_id", bytes)
+        self.cursors: Table[str, datetime] = Table("environment", read_cursor, if_readable)
+        self._holds: Table[PipelineRef, Hold | Unreadable] = Table("pipeline", read_hold, note=_note_held)
+        self._orders: Table[Target, SeenOrder] = Table("target", read_order, SeenOrder, _note_ordered)
+        self._leader: Table[None, bytes] = Table(None, bytes, note=_note_leader)
+        self._swept: Table[None, Sweep] = Table(None, read_sweep, if_readable)
+        self._heartbeat: Table[None, Heartbeat | Unreadable] = Table(None, read_heartbeat, self._last_heartbeat)
+        self._kinds: dict[type, Kind] = {
+            DependenciesKey: self.published,
+            PublishedBeforeKey: self.published_before,
+            WatcherKey: self.watchers,
+            CursorKey: self.cursors,
+            HoldKey: self._holds,
+            OrderKey: self._orders,
+            LeaderKey: self._leader,
+            RetentionKey: self._swept,
+            HeartbeatKey: self._heartbeat,
+            WaitKey: Handlers(self._put_wait, self._delete_wait, self.waits.clear),
+            WatermarkKey: Handlers(self._put_watermark, self._delete_watermark, self._watermarks.begin_list),
+            ReporterKey: Handlers(self._put_reporter, self._delete_reporter, self.reporters.clear),
+            ReporterSeenKey: Handlers(self._put_last_seen, self._delete_last_seen, self.reporters.clear),
+            ActKey: NOT_KEPT,
+        }
 
     def state(self, target: Target) -> SeenState | None:
         return self._states.get(target)
@@ -151,7 +137,8 @@ class Cache:
         return self.waits.sensors(target)
 
     def runs_behind(self, upstream: Target) -> Iterable[Target]:
-        return self.waits.runs_behind(upstream)
+        runs, assets = self.waits.runs_behind(upstream), self.produced.behind(upstream)
+        return (*runs, *assets) if assets else runs
 
     def order(self, target: Target) -> SeenOrder | None:
         return self._orders.get(target)
@@ -166,6 +153,36 @@ class Cache:
     def watermark_is_unknown(self, pipeline: PipelineRef) -> bool:
         """Whether its watermark cannot be read, and no earlier one is known: none of its states counts."""
         return self._watermarks.is_unknown(pipeline)
+
+    @property
+    def produced(self) -> Produced:
+        """Who emits which assets."""
+        return self._states.produced
+
+    @property
+    def expired(self) -> dict[Target, int]:
+        """The mod revisions of the keys of expired states."""
+        return self._states.expired
+
+    @property
+    def leader(self) -> bytes | None:
+        """The value of the leader key."""
+        return self._leader.get(None)
+
+    @property
+    def swept(self) -> Sweep | None:
+        """What the last sweep of retention did."""
+        return self._swept.get(None)
+
+    @property
+    def heartbeat(self) -> Heartbeat | Unreadable | None:
+        """The last heartbeat that could be read; an unreadable one only if there was no other."""
+        return self._heartbeat.get(None)
+
+    @property
+    def last_readable(self) -> dict[str, Published]:
+        """The last readable version of each document that was ever read, also if it is gone."""
+        return self.published.last_readable
 
     @property
     def held(self) -> int:
@@ -183,47 +200,46 @@ class Cache:
 
     def readable(self) -> dict[str, Published]:
         """The published documents. One that cannot be read is as it was when it was read last, if it ever was."""
-        return {
-            owner: one if isinstance(one.value, Publication) else self.last_readable.get(owner, one)
-            for owner, one in self.published.items()
-        }
+        return self.published.readable()
 
     def snapshot(self) -> list[Target]:
-        """The same as a list, which stays as it is while the cache changes."""
+        """Every target with a state, a record or an order, as a list that stays as it is while the cache changes."""
         return list(self.targets())
 
     def tasks(self) -> list[Target]:
         """Every task that has a state."""
-        return list(self._tasks)
+        return list(self._states.tasks)
 
     def unseen_tasks(self) -> tuple[Target, ...]:
         """The tasks that a run of their pipeline does not have, or that are not shown to us. Any thread may ask."""
-        return tuple(self._unseen_tasks)
+        return tuple(self._states.unseen_tasks)
+
+    def events(self) -> list[Target]:
+        """Every asset event."""
+        return list(self._states.events)
+
+    def partition_of_run(self, pipeline: PipelineRef, run_id: str) -> str | None:
+        """The partition of a run, if its state is there, or was since somebody asked about the pipeline."""
+        return self._states.partition_of_run(pipeline, run_id)
+
+    def index_runs(self, pipelines: Iterable[PipelineRef]) -> None:
+        """Prepare for questions about the runs of these pipelines: all states are looked through once."""
+        self._states.index_runs(pipelines)
 
     def recorded(self) -> list[Target]:
         """Everything that has a record."""
         return list(self._records)
 
+    def connections(self) -> dict[SensorEdge, int]:
+        """What connects pipelines besides dependencies: sensors that are cleared again, and runs that emit assets."""
+        return {**self.waits.edges(), **self.produced.edges()}
+
     def __len__(self) -> int:
         return len(self._states) + len(self._records)
 
     def is_fresh(self, target: Target, now: float, *, at: datetime) -> bool:
-        """Whether the target's present state arrived live a moment ago, and was observed a moment ago.
-
-        A report may have waited in an outbox for long, and its run may have been cleared meanwhile, which nothing
-        reports. Where a writer does not say when it observed the state, or its clock is wrong, the run is only looked
-        at again.
-
-        :param now: monotonic seconds.
-        :param at: the time of day.
-        """
-        arrived = self._arrived.get(target)
-        if arrived is None or now - arrived > self.fresh_for:
-            return False
-        seen = self._states.get(target)
-        if seen is None or not isinstance(seen.value, RunState) or seen.value.observed_at is None:
-            return False
-        return abs((at - seen.value.observed_at).total_seconds()) <= self.fresh_for + ON_THE_WAY
+        """Whether its present state arrived and was observed a moment ago; as of :meth:`States.is_fresh`."""
+        return self._states.is_fresh(target, now, at=at)
 
     def replace(self, listing: Listing) -> Replaced:
         """Replace everything by a listing: the first one, or one after a compaction or a restore.
@@ -246,31 +262,19 @@ class Cache:
         self._watermarks.end_list()
 
     def replacing(self, listing: Listing, replaced: Replaced) -> Iterator[None]:
-        """The same, in pieces. Until the last one is done, the cache is a mixture of old and new.
+        """Replace everything by a listing, in pieces. Until the last one, the cache is a mixture of old and new.
 
         :param replaced: filled with the result.
         """
         if listing.revision < self.revision:  # etcd was restored: those revisions mean something else now
             self.last_readable.clear()
         gone: list[Target] = []
-        before = (self._states, self._records, self._orders)
-        self._states, self._records, self._orders = {}, {}, {}
-        self._tasks.clear()
-        self._unseen_tasks.clear()
-        self._holds.clear()
-        self._withheld.clear()
-        for named in (self.published, self.published_before, self.watchers, self.problems):
-            named.clear()
-        self.reporters.clear()
-        self.waits.clear()
-        self.cursors.clear()
-        self._watermarks.begin_list()
-        heartbeat_before, self.heartbeat = self.heartbeat, None
-        self.expired.clear()
-        self.swept = None
-        self._arrived.clear()
-        self._arrivals.clear()
-        self.leader = None
+        heartbeat_before = self.heartbeat
+        before = (self._states, self._records, dict(self._orders))
+        self._states, self._records = self._no_states(), {}
+        self.problems.clear()
+        for kind in self._kinds.values():
+            kind.clear()
         for store in before:  # freeing a million values takes time, too
             while store:
                 gone.append(store.popitem()[0])
@@ -286,7 +290,8 @@ class Cache:
         self._watermarks.end_list()
         if isinstance(self.heartbeat, Unreadable) and isinstance(heartbeat_before, Heartbeat):
             # From another history (a restored etcd), its revision may lie in the future of this one.
-            self.heartbeat = Heartbeat(min(heartbeat_before.revision, listing.revision), heartbeat_before.when)
+            revision = min(heartbeat_before.revision, listing.revision)
+            self._heartbeat[None] = Heartbeat(revision, heartbeat_before.when)
         self.revision = listing.revision
         replaced.leader_gone = self.leader is None
         replaced.targets = gone
@@ -308,7 +313,7 @@ class Cache:
             else:
                 self._put(change.kv, touched, arrived=now if live else None)
         self.revision = max(self.revision, changes.revision)
-        self._forget_arrivals(now)
+        self._states.forget_arrivals(now)
         return touched
 
     def note_record(self, target: Target, record: TriggerRecord, revision: int) -> None:
@@ -317,193 +322,88 @@ class Cache:
         self.problems.settle(self._keys.trigger(target))
 
     def _put(self, item: KeyValue, touched: Touched, *, arrived: float | None = None, listed: bool = False) -> None:
-        match self._interned.parse(item.key):
-            case StateKey(target):
-                touched.states += 1
-                state = self._interned.state(read_state(target, item.value))
-                self._note_problem(item.key, state)
-                self._arrived.pop(target, None)
-                if self._has_expired(target, state):
-                    self._states.pop(target, None)
-                    self.expired[target] = item.mod_revision
-                    touched.expired.add(target)
-                    touched.targets.add(target)
-                    return
-                self.expired.pop(target, None)
-                self._withheld.pop(target, None)
-                if isinstance(state, RunState) and self._watermarks.is_unknown(target.pipeline):
-                    self._withheld[target] = item
-                    state = Unreadable(
-                        f"{self._keys.watermark(target.pipeline)} cannot be read, so it is unknown whether this was "
-                        "removed before; correct that key, or delete it if nothing has been removed"
-                    )
-                self._states[target] = SeenState(state, item.mod_revision)
-                if target.pipeline.task:
-                    self._tasks.add(target)
-                    self._note_unseen(target, state)
-                if arrived is not None:
-                    self._arrived[target] = arrived
-                    self._arrivals.append((arrived, target))
-                touched.targets.add(target)
-            case TriggerKey(target):
-                known = self._records.get(target)
-                if known is not None and known.revision >= item.mod_revision:
-                    return  # our own write, which was noted when it was committed
-                record = self._interned.record(target, item.value)
-                self._records[target] = SeenRecord(record, item.mod_revision)
-                self._note_problem(item.key, record)
-                touched.recorded.add(target)
-            case HoldKey(pipeline):
-                hold = read_hold(item.value)
-                self._holds[pipeline] = hold
-                self._note_problem(item.key, hold)
-                touched.held.add(pipeline)
-            case OrderKey(target):
-                order = read_order(item.value)
-                self._orders[target] = SeenOrder(order, item.mod_revision)
-                self._note_problem(item.key, order)
-                touched.targets.add(target)
-            case CursorKey(environment):
-                cursor = read_cursor(item.value)
-                self._note_problem(item.key, cursor)
-                self.cursors.pop(environment, None)
-                if not isinstance(cursor, Unreadable):
-                    self.cursors[environment] = cursor
-            case WaitKey(ref):
-                wait = read_wait(item.value)
-                self.waits.put(ref, wait, item.mod_revision)
-                self._note_problem(item.key, wait)
-                touched.waits.add(ref.name)
-                touched.recorded.add(ref.run)
-            case WatermarkKey(pipeline):
-                watermark = read_watermark(item.value)
-                known_again = self._watermarks.put(pipeline, watermark, item.mod_revision)
-                self._note_problem(item.key, watermark)
-                if self._watermarks.is_unknown(pipeline):
-                    reason = (
-                        f"{self.problems[item.key]}; until it is corrected or deleted, no state of this pipeline counts"
-                    )
-                    self.problems.note(item.key, reason)
-                elif known_again:
-                    self._let_states_count(pipeline, touched)
-            case ActKey():
-                pass
-            case DependenciesKey(owner):
-                publication = self.publications.read(item.key, item.value)
-                self.published[owner] = published = Published(publication, item.mod_revision)
-                if isinstance(publication, Publication):
-                    self.last_readable[owner] = published
-                self._note_problem(item.key, publication)
-                touched.dependencies = True
-            case PublishedBeforeKey(owner):
-                before = read_published_before(item.value)
-                self.published_before[owner] = before if isinstance(before, PublishedBefore) else PublishedBefore()
-                self._note_problem(item.key, before)
-            case RetentionKey():
-                sweep = read_sweep(item.value)
-                self.swept = sweep if isinstance(sweep, Sweep) else None
-                self._note_problem(item.key, sweep)
-            case HeartbeatKey():
-                heartbeat = read_heartbeat(item.value)
-                if isinstance(heartbeat, Heartbeat) or self.heartbeat is None:
-                    self.heartbeat = heartbeat
-                self._note_problem(item.key, heartbeat)
-            case LeaderKey():
-                self.leader = item.value
-            case WatcherKey(watcher_id):
-                self.watchers[watcher_id] = item.value
-            case ReporterKey(environment, name):
-                self._note_problem(item.key, self.reporters.put(environment, name, item.value))
-            case ReporterSeenKey(environment):
-                self._note_problem(item.key, self.reporters.put_last_seen(environment, item.value))
-            case None:
-                self.problems.note_foreign(item.key, is_new=listed or item.create_revision == item.mod_revision)
+        parsed = self._interned.parse(item.key)
+        if type(parsed) is StateKey:
+            self._states.put(parsed.target, item, touched, arrived=arrived)
+        elif type(parsed) is TriggerKey:
+            self._put_record(parsed.target, item, touched)
+        elif parsed is not None:
+            self.problems.note_value(item.key, self._kinds[type(parsed)].put(parsed, item, touched))
+        else:
+            self.problems.note_foreign(item.key, is_new=listed or item.create_revision == item.mod_revision)
 
     def _delete(self, key: str, revision: int, touched: Touched) -> None:
         self.problems.settle(key)
-        parsed: ParsedKey | None = self._keys.parse(key)
-        match parsed:
-            case StateKey(target):
-                touched.states += 1
-                self._states.pop(target, None)
-                self._tasks.discard(target)
-                self._unseen_tasks.discard(target)
-                self._withheld.pop(target, None)
-                self.expired.pop(target, None)
-                self._arrived.pop(target, None)
-                touched.targets.add(target)
-            case TriggerKey(target):
-                known = self._records.get(target)
-                if known is not None and known.revision < revision:
-                    del self._records[target]
-                    touched.recorded.add(target)
-            case HoldKey(pipeline):
-                self._holds.pop(pipeline, None)
-                touched.held.add(pipeline)
-            case OrderKey(target):
-                self._orders.pop(target, None)
-                touched.targets.add(target)
-            case CursorKey(environment):
-                self.cursors.pop(environment, None)
-            case WaitKey(ref):
-                self.waits.delete(ref)
-                touched.recorded.add(ref.run)
-            case WatermarkKey(pipeline):
-                if self._watermarks.delete(pipeline):
-                    self._let_states_count(pipeline, touched)
-            case ActKey():
-                pass
-            case DependenciesKey(owner):
-                self.published.pop(owner, None)
-                self.publications.forget(key)
-                touched.dependencies = True
-            case PublishedBeforeKey(owner):
-                self.published_before.pop(owner, None)
-            case RetentionKey():
-                self.swept = None
-            case HeartbeatKey():
-                self.heartbeat = None
-            case LeaderKey():
-                self.leader = None
-                touched.leader_gone = True
-            case WatcherKey(watcher_id):
-                self.watchers.pop(watcher_id, None)
-            case ReporterKey(environment, name):
-                successor = self.reporters.delete(environment, name)
-                if successor is not None:
-                    self.problems.settle(self._keys.reporter(environment, successor))
-            case ReporterSeenKey(environment):
-                self.reporters.delete_last_seen(environment)
-            case None:
-                self.problems.settle_foreign(key)
-
-    def _let_states_count(self, pipeline: PipelineRef, touched: Touched) -> None:
-        """The watermark is known again: each state that was withheld now counts, or has expired."""
-        touched.watermarks.add(pipeline)
-        for target in [target for target in self._withheld if target.pipeline == pipeline]:
-            self._put(self._withheld[target], touched)
-
-    def _has_expired(self, target: Target, state: RunState | Unreadable) -> bool:
-        watermark = self._watermarks.get(target.pipeline)
-        return watermark is not None and isinstance(state, RunState) and watermark.has_expired(state)
-
-    def _note_problem(self, key: str, value: object) -> None:
-        if isinstance(value, Unreadable):
-            self.problems.note(key, value.reason)
+        parsed = self._keys.parse(key)
+        if type(parsed) is StateKey:
+            self._states.delete(parsed.target, touched)
+        elif type(parsed) is TriggerKey:
+            self._delete_record(parsed.target, revision, touched)
+        elif parsed is not None:
+            self._kinds[type(parsed)].delete(parsed, touched)
         else:
-            self.problems.settle(key)
+            self.problems.settle_foreign(key)
 
-    def _note_unseen(self, target: Target, state: RunState | Unreadable) -> None:
-        if isinstance(state, TaskState) and (state.missing or state.refused):
-            self._unseen_tasks.add(target)
-        else:
-            self._unseen_tasks.discard(target)
+    def _no_states(self) -> States:
+        return States(self._keys, self._watermarks, self._interned, self.problems, fresh_for=self.fresh_for)
 
-    def _forget_arrivals(self, now: float) -> None:
-        while self._arrivals and now - self._arrivals[0][0] > self.fresh_for:
-            arrived, target = self._arrivals.popleft()
-            if self._arrived.get(target) == arrived:
-                del self._arrived[target]
+    def _put_record(self, target: Target, item: KeyValue, touched: Touched) -> None:
+        known = self._records.get(target)
+        if known is not None and known.revision >= item.mod_revision:
+            return  # our own write, which was noted when it was committed
+        record = self._interned.record(target, item.value)
+        self._records[target] = SeenRecord(record, item.mod_revision)
+        self.problems.note_value(item.key, record)
+        touched.recorded.add(target)
+
+    def _delete_record(self, target: Target, revision: int, touched: Touched) -> None:
+        known = self._records.get(target)
+        if known is not None and known.revision < revision:
+            del self._records[target]
+            touched.recorded.add(target)
+
+    # -- the kinds that are more than a table ----------------------------------------------------------------------
+
+    def _put_wait(self, key: WaitKey, item: KeyValue, touched: Touched) -> object:
+        wait = read_wait(item.value)
+        self.waits.put(key.ref, wait, item.mod_revision)
+        touched.waits.add(key.ref.name)
+        touched.recorded.add(key.ref.run)
+        return wait
+
+    def _delete_wait(self, key: WaitKey, touched: Touched) -> None:
+        self.waits.delete(key.ref)
+        touched.recorded.add(key.ref.run)
+
+    def _put_watermark(self, key: WatermarkKey, item: KeyValue, touched: Touched) -> object:
+        watermark = read_watermark(item.value)
+        if self._watermarks.put(key.pipeline, watermark, item.mod_revision):
+            self._states.watermark_is_known(key.pipeline, touched)
+        if isinstance(watermark, Unreadable) and self._watermarks.is_unknown(key.pipeline):
+            return Unreadable(f"{watermark.reason}; until it is corrected or deleted, no state of this pipeline counts")
+        return watermark
+
+    def _delete_watermark(self, key: WatermarkKey, touched: Touched) -> None:
+        if self._watermarks.delete(key.pipeline):
+            self._states.watermark_is_known(key.pipeline, touched)
+
+    def _put_reporter(self, key: ReporterKey, item: KeyValue, _: Touched) -> object:
+        return self.reporters.put(key.environment, key.name, item.value)
+
+    def _delete_reporter(self, key: ReporterKey, _: Touched) -> None:
+        successor = self.reporters.delete(key.environment, key.name)
+        if successor is not None:
+            self.problems.settle(self._keys.reporter(key.environment, successor))
+
+    def _put_last_seen(self, key: ReporterSeenKey, item: KeyValue, _: Touched) -> object:
+        return self.reporters.put_last_seen(key.environment, item.value)
+
+    def _delete_last_seen(self, key: ReporterSeenKey, _: Touched) -> None:
+        self.reporters.delete_last_seen(key.environment)
+
+    def _last_heartbeat(self, found: Heartbeat | Unreadable, _: int) -> Heartbeat | Unreadable:
+        known = self.heartbeat
+        return found if isinstance(found, Heartbeat) or known is None else known
 
 
 def unsettled_of(pipelines: Iterable[PipelineRef], unsettled: Iterable[Target]) -> set[Target]:

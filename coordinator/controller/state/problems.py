@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from coordinator.model import bounds
+from coordinator.model.stored import Unreadable
 from coordinator.store.keys import Keys
 
 SHOWN = 20
@@ -54,6 +55,13 @@ class KeyProblems(Mapping[str, str]):
     def note(self, key: str, reason: str) -> None:
         """A key of the coordinator has a problem."""
         self._of.setdefault(self._keys.kind(key), {})[key] = reason
+
+    def note_value(self, key: str, value: object) -> None:
+        """A key of the coordinator was read: it has a problem if its value is unreadable."""
+        if isinstance(value, Unreadable):
+            self.note(key, value.reason)
+        else:
+            self.settle(key)
 
     def settle(self, key: str) -> None:
         """A key has no problem any more."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from heapq import nsmallest
 
-from coordinator.config.settings import EnvironmentSettings
+from coordinator.config.environments import EnvironmentSettings
 from coordinator.controller.state.problems import SHOWN
 from coordinator.model import bounds
 from coordinator.model.graph import Graph

@@ -113,6 +113,9 @@ class AssetState(RunState, frozen=True, gc=False):
     ``attempt`` is the event's id: an event that is put again is the same one.
 
     :ivar path: the environments that it had passed before the present one.
+    :ivar partition_key: Airflow's; ``None``: it has none.
+    :ivar run: the DAG and the run_id of the run that emitted it, in the first environment of ``path``, else in the
+        present one; ``None``: no run has.
     :ivar to: the environments that it is for; empty: no task has named any.
     :ivar content: its JSON.
     """
@@ -120,6 +123,8 @@ class AssetState(RunState, frozen=True, gc=False):
     uri: str = ""
     path: tuple[str, ...] = ()
     to: tuple[str, ...] = ()
+    partition_key: str | None = None
+    run: tuple[str, str] | None = None
     content: bytes = b""
 
     def is_for(self, environment: str, *, explicit: bool) -> bool:
@@ -167,8 +172,15 @@ def _state_of(event_id: str, value: bytes) -> AssetState:
         uri=document.uri,
         path=tuple(origin.path) if origin is not None else (),
         to=tuple(document.to),
+        partition_key=document.partition_key,
+        run=_run_of(document, origin),
         content=value,
     )
+
+
+def _run_of(document: AssetEventDocument, origin: Origin | None) -> tuple[str, str] | None:
+    first = document if origin is None or not origin.path else origin
+    return (first.dag_id, first.run_id) if first.dag_id and first.run_id else None
 
 
 def new_event_id(document: AssetEventDocument, *, attempt: tuple[datetime, str] | None = None) -> str:

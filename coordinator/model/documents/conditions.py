@@ -10,12 +10,13 @@ from coordinator.model.assets.names import LONGEST_URI, asset_of
 from coordinator.model.conditions import AtLeast, Condition, Dependency, On, all_of, any_of
 from coordinator.model.documents.cycles import Edges
 from coordinator.model.documents.fields import FieldReader
-from coordinator.model.documents.findings import Cursor, Findings, TooManyFindings
+from coordinator.model.documents.findings import Cursor, Findings, TooManyFindings, described
 from coordinator.model.documents.forms import ASSET, CONDITIONS
 from coordinator.model.documents.json_text import Members
 from coordinator.model.documents.mappings import MappingReader
 from coordinator.model.partitions import Identity, Offset
 from coordinator.model.partitions import Mapping as PartitionMapping
+from coordinator.model.partitions.patterns import ANY
 from coordinator.model.references import PipelineRef
 
 CONDITION_FIELDS = tuple(name for form in CONDITIONS.values() for name in form.names)
@@ -115,20 +116,11 @@ class ConditionReader:
                 whole = False
         return tuple(first_given) if whole else None
 
-    def _asset(self, cursor: Cursor, fields: Mapping[str, Cursor], downstream: PipelineRef | None) -> Dependency | None:
-        """An asset whose events are waited for."""
-        self._count(cursor)
-        mapping, trigger, max_age = self._ways(fields)
-        uri = self._fields.name(fields["asset"], "the URI of an asset", most=LONGEST_URI)
-        if not self._fields.require(cursor, fields, ASSET.required):
-            return None
-        environment = self._fields.environment(fields["environment"])
-        if uri is None or environment is None or mapping is None:
-            return None
-        upstream = asset_of(environment, uri)
-        if downstream is not None:
-            self.edges.setdefault(downstream, {}).setdefault(upstream, cursor)
-        return Dependency(upstream, On.SUCCESS, mapping, trigger, max_age)
+    def _on(self, fields: Mapping[str, Cursor]) -> On:
+        words = {str(on): on for on in On}
+        shown = [word for word, on in words.items() if on is not On.SKIPPED or "task" in fields]
+        found = self._fields.one_of(fields["on"], words, shown=shown) if "on" in fields else None
+        return found or On.SUCCESS
 
     def _count(self, cursor: Cursor) -> None:
         self._dependencies += 1
@@ -138,18 +130,32 @@ class ConditionReader:
             )
             raise TooManyFindings
 
-    def _ways(self, fields: Mapping[str, Cursor]) -> tuple[PartitionMapping | None, bool, timedelta | None]:
-        """How an upstream is depended on: in which partitions, whether it starts anything, how old it may be."""
+    def _of_any_upstream(self, fields: Mapping[str, Cursor]) -> tuple[PartitionMapping | None, bool, timedelta | None]:
+        """What is said alike of pipelines, tasks and assets."""
         mapping = self._mappings.read(fields["partition"]) if "partition" in fields else Identity()
         trigger = self._fields.yes_or_no(fields.get("trigger"), True)
         max_age = self._fields.duration(fields["max_age"]) if "max_age" in fields else None
         return mapping, trigger, max_age
 
-    def _on(self, fields: Mapping[str, Cursor]) -> On:
-        words = {str(on): on for on in On}
-        shown = [word for word, on in words.items() if on is not On.SKIPPED or "task" in fields]
-        found = self._fields.one_of(fields["on"], words, shown=shown) if "on" in fields else None
-        return found or On.SUCCESS
+    def _asset(self, of: Cursor, fields: Mapping[str, Cursor], downstream: PipelineRef | None) -> Dependency | None:
+        """An asset whose events are waited for. :param of: the object that says so."""
+        cursor = fields["asset"]
+        self._count(cursor)
+        mapping, trigger, max_age = self._of_any_upstream(fields)
+        uri = self._fields.name(cursor, "the URI of an asset", most=LONGEST_URI)
+        if not self._fields.require(of, fields, ASSET.required):
+            return None
+        environment = self._fields.environment(fields["environment"])
+        if uri is None or environment is None or mapping is None:
+            return None
+        if ANY in uri:
+            remedy = "write out the URI of one asset; to wait for one of several, use 'any'"
+            self._findings.add(cursor, f"{described(uri)} is a pattern, as bridges have it", remedy)
+            return None
+        upstream = asset_of(environment, uri)
+        if downstream is not None:
+            self.edges.setdefault(downstream, {}).setdefault(upstream, cursor)
+        return Dependency(upstream, mapping=mapping, trigger=trigger, max_age=max_age)
 
     def _dependency(
         self, cursor: Cursor, fields: Mapping[str, Cursor], downstream: PipelineRef | None
@@ -157,7 +163,7 @@ class ConditionReader:
         """:param cursor: of the reference. :param fields: what else is said of the dependency."""
         self._count(cursor)
         on = self._on(fields)
-        mapping, trigger, max_age = self._ways(fields)
+        mapping, trigger, max_age = self._of_any_upstream(fields)
         text = self._fields.text(cursor, "a pipeline reference")
         upstream = None if text is None else self._fields.reference(text, cursor)
         if upstream is None:

@@ -52,12 +52,12 @@ def _entry(downstream: Downstream) -> Any:
 
 
 def _dependency(dependency: Dependency) -> Any:
-    upstream = dependency.upstream.whole
-    fields: dict[str, Any] = {"pipeline": str(upstream)}
+    upstream = dependency.upstream
+    fields: dict[str, Any] = {"pipeline": str(upstream.whole)}
     if is_asset(upstream):
         fields = {"asset": uri_of(upstream), "environment": upstream.environment}
-    if dependency.upstream.task:
-        fields["task"] = dependency.upstream.task
+    if upstream.task:
+        fields["task"] = upstream.task
     if dependency.on is not On.SUCCESS:
         fields["on"] = str(dependency.on)
     if not isinstance(dependency.mapping, Identity):
@@ -66,7 +66,7 @@ def _dependency(dependency: Dependency) -> Any:
         fields["trigger"] = False
     if dependency.max_age is not None:
         fields["max_age"] = format_duration(dependency.max_age)
-    return fields["pipeline"] if len(fields) == 1 else fields
+    return fields["pipeline"] if fields.keys() == {"pipeline"} else fields
 
 
 def _condition(condition: Condition) -> Any:

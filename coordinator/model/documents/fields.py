@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from coordinator.model import bounds
-from coordinator.model.assets.names import is_of_assets
+from coordinator.model.assets.names import is_asset, is_of_assets, uri_of
 from coordinator.model.documents.findings import Cursor, Findings, described, nearest
 from coordinator.model.documents.forms import ELSEWHERE
 from coordinator.model.documents.json_text import Members, NotJson
@@ -177,9 +177,12 @@ class FieldReader:
             return None
         if is_of_assets(pipeline):
             reason = f"{described(text)} is no DAG: the coordinator calls asset events so"
-            self._findings.add(cursor, reason, "say under 'assets', at the top, which of them are handed on")
+            remedy = "say under 'assets', at the top, which of them are handed on"
+            if is_asset(pipeline):
+                remedy = f'write {{"asset": "{uri_of(pipeline)}", "environment": "{pipeline.environment}"}}'
+            self._findings.add(cursor, reason, remedy)
             return None
-        return pipeline if self._is_known(pipeline.environment, cursor) else None
+        return pipeline if self.is_known(pipeline.environment, cursor) else None
 
     def environment(self, cursor: Cursor) -> str | None:
         """The name of a known environment."""
@@ -189,9 +192,10 @@ class FieldReader:
         if "/" in name:
             self._findings.expected(cursor, "the name of an environment, without '/'")
             return None
-        return name if self._is_known(name, cursor) else None
+        return name if self.is_known(name, cursor) else None
 
-    def _is_known(self, environment: str, cursor: Cursor) -> bool:
+    def is_known(self, environment: str, cursor: Cursor) -> bool:
+        """Whether an environment is known; it is a problem if it is not."""
         if self._environments is None or environment in self._environments:
             return True
         known = sorted(self._environments)

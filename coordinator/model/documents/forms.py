@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from coordinator.model.assets.bridges import Forwarding
-from coordinator.model.assets.names import LONGEST_URI
 from coordinator.model.conditions import On
 from coordinator.model.deadline import MOST_DAYS
 from coordinator.model.dependencies import Catchup, OnLate, Rerun, Settle
@@ -96,16 +95,11 @@ DEPENDENCY: Final = form(
     ),
     Field("max_age", definition("duration"), "How old the upstream's completion may be."),
 )
+_OF_ANY_UPSTREAM: Final = DEPENDENCY.fields[-3:]
 ASSET: Final = form(
-    Field(
-        "asset",
-        text(minLength=1, maxLength=LONGEST_URI),
-        "An asset, by its URI: each of its events is a completion, in the partition of its partition_key, or else of "
-        "the run that has emitted it.",
-        required=True,
-    ),
-    Field("environment", text(minLength=1), "The Airflow in which it is emitted.", required=True),
-    *(field for field in DEPENDENCY.fields if field.name in ("partition", "trigger", "max_age")),
+    Field("asset", definition("asset"), required=True),
+    Field("environment", definition("environment"), required=True),
+    *_OF_ANY_UPSTREAM,
 )
 CONDITIONS: Final[Mapping[str, Form]] = {
     "pipeline": DEPENDENCY,

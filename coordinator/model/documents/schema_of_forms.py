@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from coordinator.model import bounds
+from coordinator.model.assets.names import LONGEST_URI
 from coordinator.model.documents.forms import (
     AIRFLOWS,
     BRIDGE,
@@ -49,6 +50,7 @@ _ACCEPT: Final = (
     "that does not exist, many runs at once."
 )
 _ASSETS: Final = "Which environment hands on which asset events to which others."
+_ASSET: Final = "An asset, by its URI: each event is a completion, in its own partition, else in that of its run."
 _PATTERN: Final = "A URI, in which * stands for any characters, such as s3://lake/orders/*."
 _DEADLINE: Final = (
     "When a partition that has not been started is late: at a time of day, or so long after its first input arrived."
@@ -98,6 +100,7 @@ def generate() -> Schema:
             },
             "duration": {"description": "A duration in words.", **DURATION_IN_WORDS},
             "environment": text(description="The name of an environment.", pattern=r"^[^/\s]([^/]*[^/\s])?$"),
+            "asset": text(description=_ASSET, minLength=1, maxLength=LONGEST_URI),
             "pattern": text(description=_PATTERN, minLength=1, maxLength=bounds.PATTERN),
         },
     }

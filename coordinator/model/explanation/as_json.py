@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from coordinator.model.assets.completions import AssetCompletion, producer_of
+from coordinator.model.assets.names import is_asset, part_of, uri_of
 from coordinator.model.consumption import Consumed, Inputs
 from coordinator.model.evaluation import Evaluated, EvaluatedBranch, EvaluatedInput
 from coordinator.model.explanation.causes import Cause
@@ -14,7 +16,7 @@ from coordinator.model.explanation.waits import WaitingSensor
 from coordinator.model.explanation.words import state_of
 from coordinator.model.hold import hold_as_json
 from coordinator.model.partitions.instants import format_instant
-from coordinator.model.references import Target
+from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, Unreadable
 from coordinator.model.sensors import EvaluatedSensor
 from coordinator.model.view import SeenOrder, SeenRecord, SeenState, readable_state
@@ -99,6 +101,7 @@ def _input(one: EvaluatedInput) -> Json:
     return {
         "holds": one.holds,
         "pipeline": str(one.dependency.upstream),
+        **_emitted(one.dependency.upstream, one.seen),
         "on": one.dependency.on,
         "partition": one.target.partition,
         "state": state_of(one.seen),
@@ -230,13 +233,23 @@ def _about(one: EvaluatedInput) -> Json:
         **_target(one.target),
         "state": state.state if state is not None else None,
         "run_id": state.attempt.run_id if state is not None else None,
+        "run_of": str(producer.pipeline) if (producer := producer_of(one.seen)) is not None else None,
         "readiness": one.readiness,
     }
 
 
+def _emitted(upstream: PipelineRef, seen: SeenState | None) -> Json:
+    """Of an asset: which one, its newest event, and who has emitted it."""
+    if not is_asset(upstream):
+        return {}
+    known = readable_state(seen)
+    by = known.producers if isinstance(known, AssetCompletion) else ()
+    event = known.event if isinstance(known, AssetCompletion) else None
+    return {"asset": uri_of(upstream), "event": event, "producers": [_target(one) for one in by]}
+
+
 def _target(target: Target) -> Json:
-    task = {"task": target.pipeline.task} if target.pipeline.task else {}
-    return {"pipeline": str(target.pipeline), "partition": target.partition, **task}
+    return {"pipeline": str(target.pipeline), "partition": target.partition, **part_of(target.pipeline)}
 
 
 def _attempt(attempt: Attempt) -> Json:

@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from coordinator.model.assets.names import is_delivery
+from coordinator.model.assets.names import is_asset, is_delivery
 from coordinator.model.conditions import On
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.durations import format_duration
 from coordinator.model.evaluation import WOULD_HOLD, EvaluatedInput, inputs_at
 from coordinator.model.explanation.headline import MOVING, missing_inputs, reason
+from coordinator.model.explanation.of_asset import EMIT_IT, ON_ITS_WAY, has_failed, producers_in_the_way
 from coordinator.model.explanation.words import (
     asked_for,
     did,
@@ -38,6 +39,7 @@ from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState, State, Unreadable
 from coordinator.model.sensors import EvaluatedSensor
+from coordinator.model.shell import command
 from coordinator.model.tasks import TaskObservation, observation_of, refusal_of
 from coordinator.model.taskstate import TaskState
 from coordinator.model.trigger import Status, TriggerRecord
@@ -111,6 +113,16 @@ def _follow(propagation: Propagation, top: Decision) -> Iterator[Cause]:
         decision, via = waiting.popleft()
         own = list(own_causes(propagation, decision, via))
         yield from own
+        if is_asset(decision.target.pipeline):
+            for producer in producers_in_the_way(propagation, decision.target):
+                if producer in seen:
+                    continue
+                seen.add(producer)
+                if has_failed(propagation, producer) and (run := readable_state(propagation.state(producer))):
+                    yield failure(producer, run, (*via, decision.target))
+                else:
+                    waiting.append((propagation.decide(producer), (*via, decision.target)))
+            continue
         if decision.target.pipeline.task:
             pipeline = decision.target.whole
             if not own and pipeline not in seen:
@@ -165,10 +177,25 @@ def why_unsettled(propagation: Propagation, one: EvaluatedInput) -> str:
     upstream = propagation.decide(one.target)
     if own := "; ".join(cause.says for cause in own_causes(propagation, upstream)):
         return own
+    if is_asset(one.target.pipeline):
+        by = [
+            f"{named(producer, one.target)}, which emits it, {_how_it_is(propagation, producer)}"
+            for producer in producers_in_the_way(propagation, one.target)
+        ]
+        return listed(by, "; ")
     if one.target.pipeline.task:
         pipeline = propagation.decide(one.target.whole)
         return f"waits for {named(one.target.whole, one.target)}, which {reason(pipeline)}"
     return reason(upstream)
+
+
+def _how_it_is(propagation: Propagation, target: Target) -> str:
+    """How a pipeline stands, without its name."""
+    state = readable_state(propagation.state(target))
+    if state is not None and has_failed(propagation, target):
+        return did(state)
+    decision = propagation.decide(target)
+    return "; ".join(cause.says for cause in own_causes(propagation, decision)) or reason(decision)
 
 
 def _coming(propagation: Propagation, one: EvaluatedInput) -> list[Target]:
@@ -213,6 +240,8 @@ def not_met(propagation: Propagation, upstream: Target, on: On, via: tuple[Targe
         return _task_not_ended(propagation, upstream, via)
     seen = propagation.state(upstream)
     state = readable_state(seen)
+    if is_asset(upstream.pipeline):
+        return Cause(upstream, Kind.NOT_YET, "has not been emitted in this partition yet", EMIT_IT, via)
     if state is None:
         how = how_to_report(upstream)
         if seen is not None:
@@ -222,6 +251,9 @@ def not_met(propagation: Propagation, upstream: Target, on: On, via: tuple[Targe
         if (removed := _removed(propagation, upstream)) is not None:
             remedy = f"if it has succeeded there, report that: {how}; else run it in this partition, or clear its run"
             return Cause(upstream, Kind.NOT_YET, f"has not run in this partition, or {removed}", remedy, via)
+        if propagation.graph.node(upstream.pipeline) is not None:
+            remedy = f"'{command('explain', *upstream)}' says what it waits for"
+            return Cause(upstream, Kind.NOT_YET, "has not run in this partition yet", remedy, via)
         remedy = (
             "run it in this partition (if its run is queued there: is its DAG paused?); outside Airflow, report "
             f"success or failed: {how}"
@@ -272,6 +304,10 @@ def _too_old(one: EvaluatedInput) -> str:
 def own_causes(propagation: Propagation, decision: Decision, via: tuple[Target, ...] = ()) -> Iterator[Cause]:
     """The causes besides its inputs that keep a pipeline from firing."""
     target = decision.target
+    if is_asset(target.pipeline):
+        if decision.readiness is Readiness.BUSY and not [*producers_in_the_way(propagation, target)]:
+            yield Cause(target, Kind.RUNNING, ON_ITS_WAY, "", via)
+        return
     if target.pipeline.task:
         yield from _task_goes_on(propagation, target, via)
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from coordinator.model.assets.names import is_asset
 from coordinator.model.conditions import Dependency, On
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.evaluation import Evaluated, EvaluatedBranch, EvaluatedInput, all_inputs
@@ -31,6 +32,8 @@ def reason(decision: Decision) -> str:
         return f"fires now{', as a person has ordered' if decision.order else ''}"
     if Obstacle.BROKEN in decision.obstacles:
         return f"is {obstacles}"
+    if is_asset(decision.target.pipeline):
+        return f"is an asset, and {decision.readiness}, as the runs that emit it are"
     if decision.evaluated is None:
         ordered = " has been ordered to run, and" if decision.due else ""
         return f"waits for nothing:{ordered} it is {obstacles if ordered else decision.readiness}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from coordinator.model.explanation.causes import causes_of
 from coordinator.model.explanation.words import did
+from coordinator.model.phrases import some_of
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
 from coordinator.model.tasks import TaskObservation, observation_of, refusal_of
@@ -19,7 +20,9 @@ def task_in_words(propagation: Propagation, task: Target, *, is_waited_for: bool
     """
     is_needed = is_waited_for or propagation.graph.task_active_since(task.pipeline) is not None
     if not is_needed and propagation.state(task) is None:
-        return f"{task}: no dependency and no sensor waits for this task, so nobody asks about it", []
+        awaited = sorted(one.task for one in propagation.graph.tasks(task.pipeline.whole))
+        others = f"; others wait for {some_of(awaited, 5)}" if awaited else ""
+        return f"{task}: no dependency and no sensor waits for this task, so nobody asks about it{others}", []
     decision = propagation.decide(task)
     is_settled = decision.readiness is Readiness.SETTLED
     because = [] if is_settled else [cause.sentence(task) for cause in causes_of(propagation, decision)]

@@ -124,9 +124,10 @@ class _Outlook:
         """What a part of the condition that does not hold needs to hold."""
         if isinstance(evaluated, EvaluatedInput):
             cleared = "is cleared and " if self._has_failed(evaluated) else ""
+            asked = asked_for(evaluated.dependency.on, evaluated.target.pipeline)
             again = " again" if evaluated.expires is not None and not evaluated.met else ""
             now = self._how_it_is(evaluated)
-            return f"{self._name(evaluated)} {cleared}{asked_for(evaluated.dependency.on)}{again} ({now})"
+            return f"{self._name(evaluated)} {cleared}{asked}{again} ({now})"
         if not evaluated.branches:
             return f"a partition of {evaluated.dependency} belongs to {self._target.partition}"
         needed, missing = still_needed(evaluated)

@@ -34,7 +34,7 @@ class WaitingSensor:
         """``wait_rates waits for U since ...``."""
         since = moment("since", self.wait.since)
         waits_for = f"{sensor_name(self.ref)} waits for {named(self.wait.upstream, self.ref.run)}{since}"
-        return waits_for if self.causes else f"{waits_for}, and passes now, by the watcher that leads"
+        return waits_for if self.causes else f"{waits_for}; the leader lets it pass now"
 
 
 def causes_of_wait(propagation: Propagation, run: Target, wait: Wait) -> tuple[Cause, ...]:

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from coordinator.model.assets.completions import AssetCompletion
 from coordinator.model.assets.events import AssetState
+from coordinator.model.assets.names import is_asset
 from coordinator.model.conditions import On
 from coordinator.model.evaluation import EvaluatedInput
 from coordinator.model.hold import Hold
 from coordinator.model.partitions import Identity
 from coordinator.model.partitions.instants import format_instant
-from coordinator.model.references import Target, WaitRef
+from coordinator.model.references import PipelineRef, Target, WaitRef
 from coordinator.model.runstate import RunState, State, Unreadable
 from coordinator.model.shell import command
 from coordinator.model.view import SeenState
+
+EMITTED = "emitted"
+"""What has become of an asset: it has no other state."""
 
 LISTED = 10
 """Items of a list that are named; there may be thousands (the minutes of a day, the pipelines of a company)."""
@@ -54,13 +59,17 @@ def state_of(seen: SeenState | None) -> str:
         return "not yet"
     if isinstance(seen.value, Unreadable):
         return f"not yet (its state cannot be read: {seen.value.reason})"
-    return str(seen.value.state)
+    return EMITTED if isinstance(seen.value, AssetCompletion) else str(seen.value.state)
 
 
 def run_in_words(state: RunState) -> str:
     """The run, and since when it is in this state: `` in run x since ...``; of an asset event, which asset."""
     if isinstance(state, AssetState):
         return f" of {state.uri}{when_in_words(state)}"
+    if isinstance(state, AssetCompletion):
+        by = f" by {state.producers[0].pipeline}" if state.producers else ""
+        run = f" in run {state.attempt.run_id}" if state.attempt.run_id is not None else ""
+        return f"{by}{run}{when_in_words(state)}"
     words = f" in run {state.attempt.run_id}" if state.attempt.run_id is not None else ""
     if state.attempt.run_id is None and state.attempt.number is not None:
         words = f" in attempt {state.attempt.number}"
@@ -80,6 +89,8 @@ def did(state: RunState, *, in_run: bool = True) -> str:
 
     :param in_run: also name the run.
     """
+    if isinstance(state, AssetCompletion):
+        return f"was emitted{run_in_words(state) if in_run else when_in_words(state)}"
     verb = {State.SUCCESS: "succeeded", State.FAILED: "failed"}.get(state.state, f"is {state.state}")
     return verb + (run_in_words(state) if in_run else when_in_words(state))
 
@@ -90,6 +101,8 @@ def state_in_words(seen: SeenState | None) -> str:
         return "nothing has been reported"
     if isinstance(seen.value, Unreadable):
         return f"cannot be read: {seen.value.reason}"
+    if isinstance(seen.value, AssetCompletion):
+        return f"{EMITTED}{run_in_words(seen.value)}, revision {seen.revision}"
     said = f"{seen.value.state} (marked by a person)" if seen.value.marked else str(seen.value.state)
     return f"{said}{run_in_words(seen.value)}, revision {seen.revision}"
 
@@ -117,8 +130,10 @@ def how_to_fill(target: Target) -> str:
     return command("fill", target.pipeline, target.partition)
 
 
-def asked_for(on: On) -> str:
+def asked_for(on: On, upstream: PipelineRef | None = None) -> str:
     """What an upstream has to do."""
+    if upstream is not None and is_asset(upstream):
+        return "is emitted"
     match on:
         case On.SUCCESS:
             return "succeeds"

@@ -11,6 +11,16 @@ import tomlkit
 from pydantic import ValidationError
 
 from coordinator.errors import CoordinatorError
+from coordinator.model.documents.json_text import (
+    JsonSyntaxError,
+    Members,
+    NotJson,
+    Spot,
+    Value,
+    find,
+    line_and_column,
+    read_json,
+)
 from coordinator.model.references import PipelineRef
 
 
@@ -54,17 +64,56 @@ class Imported:
 def read_object(name: str, text: str) -> Mapping[str, Any]:
     """A JSON object. :param name: the file, for the message.
 
-    :raises CannotImport: it is none.
+    :raises CannotImport: it is none, or has a key twice.
     """
     try:
-        found = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise CannotImport(f"{name}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from error
-    except RecursionError as error:
-        raise CannotImport(f"{name}: not JSON that can be read: it is nested too deeply") from error
+        found = _plain(read_json(text), Spot())
+    except JsonSyntaxError as error:
+        raise CannotImport(_at(name, text, error.offset, str(error))) from error
+    except CannotImport as error:
+        raise CannotImport(f"{name}: {error}") from None
+    except _GivenTwice as error:
+        offset = find(text, [error.spot])[error.spot]
+        what = f"the key {error.key!r} is given twice; only one of the two would count: take one out"
+        raise CannotImport(_at(name, text, offset, what)) from None
     if not isinstance(found, Mapping):
         raise CannotImport(f"{name}: expected a JSON object, found {type(found).__name__}")
     return found
+
+
+class _GivenTwice(Exception):
+    def __init__(self, key: str, spot: Spot) -> None:
+        super().__init__(key)
+        self.key = key
+        self.spot = spot
+
+
+def _plain(value: Value, spot: Spot) -> Any:
+    """As ``json`` reads it.
+
+    :raises _GivenTwice: an object has a key twice.
+    :raises CannotImport: a number that is none in JSON.
+    """
+    match value:
+        case Members(pairs):
+            found: dict[str, Any] = {}
+            for number, (key, one) in enumerate(pairs):
+                place = (*spot.indexes, number)
+                if key in found:
+                    raise _GivenTwice(key, Spot(place, key=True))
+                found[key] = _plain(one, Spot(place))
+            return found
+        case list():
+            return [_plain(one, Spot((*spot.indexes, number))) for number, one in enumerate(value)]
+        case NotJson():
+            raise CannotImport(f"{value.text}: {value.reason}")
+        case _:
+            return value
+
+
+def _at(name: str, text: str, offset: int, what: str) -> str:
+    line, column = line_and_column(text, offset)
+    return f"{name}:{line}:{column}: {what}"
 
 
 def place_in(name: str, loc: Sequence[str | int]) -> str:

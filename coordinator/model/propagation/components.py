@@ -6,6 +6,7 @@ same partition, its partitions do not affect each other either.
 
 from __future__ import annotations
 
+from coordinator.model.assets.names import is_asset
 from coordinator.model.graph import Graph
 from coordinator.model.partitions import Identity
 from coordinator.model.references import PipelineRef, Target
@@ -47,7 +48,11 @@ class Components:
         self._of = {pipeline: numbers.setdefault(find(pipeline), len(numbers)) for pipeline in graph}
         self._of |= {task: self._of[pipeline] for pipeline in graph for task in graph.tasks(pipeline)}
         self._mixed = {self._of[pipeline] for pipeline in mixed}
-        self._unordered = {self._of[edge.downstream] for edge in graph.sensors}
+        self._unordered = {
+            self._of[edge.downstream]
+            for edge in graph.sensors
+            if not (graph.orders_assets and is_asset(edge.downstream))
+        }
         self._unordered |= {self._of[pipeline] for pipeline in graph.going_back}
 
     def __getitem__(self, pipeline: PipelineRef) -> int:
@@ -55,7 +60,7 @@ class Components:
 
     def is_unordered(self, component: int) -> bool:
         """Whether the order of its pipelines is not that of all dependencies: they form a cycle that goes back in time,
-        or there are sensors, which may form any."""
+        there are sensors, which may form any, or a pipeline waits for an asset that it emits."""
         return component in self._unordered
 
     def area(self, target: Target) -> Area:

@@ -19,10 +19,12 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import NamedTuple
 
+from coordinator.model.assets.names import is_asset
 from coordinator.model.conditions import Dependency
 from coordinator.model.decide import Decision, Obstacle, decide
 from coordinator.model.graph import Graph
 from coordinator.model.hold import Hold
+from coordinator.model.loops import comes_of
 from coordinator.model.partitions import Identity, Latest, Mapping
 from coordinator.model.partitions.instants import partition_order
 from coordinator.model.propagation.at_rest import AtRest
@@ -132,6 +134,9 @@ class Propagation:
 
     def newest(self, upstream: PipelineRef) -> Target | None:
         return self._partitions.newest(upstream)
+
+    def comes_of(self, producer: Target, downstream: Target) -> bool:
+        return comes_of(self.graph, self._facts, producer, downstream)
 
     def is_newest_partition(self, downstream: Target) -> bool:
         return self._partitions.is_newest_partition(downstream)
@@ -395,8 +400,10 @@ class Propagation:
         if changed:
             for dependent in self.dependents(target):
                 self._tallies.moved(dependent, target)
-                # What is known of a task hangs on the state of its run, and those that wait for it on what is known.
-                self._frontier.add(dependent, live=live, changed=bool(dependent.pipeline.task))
+                # What is known of a task, and of an asset, hangs on the state of a run, and those that wait for it on
+                # what is known.
+                hangs_on_run = bool(dependent.pipeline.task) or is_asset(dependent.pipeline)
+                self._frontier.add(dependent, live=live, changed=hangs_on_run)
         else:  # a run that goes on may have become due again, which its tasks must know
             for task in self.graph.tasks(target.pipeline):
                 self._frontier.add(target_of((task, target.partition)), live=live)

@@ -16,6 +16,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Final
 
+from coordinator.model.assets.names import is_asset
 from coordinator.model.conditions import Dependency
 from coordinator.model.deadline import AfterFirstInput, TimeOfDay
 from coordinator.model.decide import Decision, Obstacle
@@ -217,8 +218,8 @@ def _can_be_counted(node: Node) -> bool:
     if isinstance(node.downstream.deadline, AfterFirstInput):
         return False
     leaves = list(node.leaves())
-    if any(leaf.upstream.task for leaf in leaves):
-        return False  # a task depends on the state of its run, too
+    if any(leaf.upstream.task or is_asset(leaf.upstream) for leaf in leaves):
+        return False  # a task and an asset depend on the state of a run, too
     if any(leaf.max_age is not None or isinstance(leaf.mapping, Latest | FixedKey) for leaf in leaves):
         return False
     if any(gathers(leaf.mapping) for leaf in leaves):

@@ -17,7 +17,7 @@ from coordinator.model import bounds
 from coordinator.model.printable import printable
 from coordinator.model.runstate import Instant, State, shown_queued_at
 from coordinator.model.taskstate import TaskInstance
-from coordinator.runners.port import AnswerTooLarge, EnvironmentUnavailable, ObservedRun
+from coordinator.runners.port import AnswerTooLarge, EnvironmentUnavailable, ObservedRun, ServerFailed
 
 _LONGEST_HEADER = 100
 """Characters of a ``Retry-After``; a date has 29."""
@@ -165,6 +165,13 @@ class DagAnswer(_Answer):
         """Whether its runs take a ``partition_key``."""
         return self.timetable_partitioned or self.timetable_summary == _AT_RUNTIME
 
+    @property
+    def is_started_by_assets(self) -> bool:
+        """Whether its schedule names assets. Airflow's three timetables with assets say so (``timetables/simple.py``,
+        ``timetables/assets.py``)."""
+        words = (self.timetable_summary or "").split()
+        return "Asset" in words
+
 
 class _TaskOfDag(_Answer):
     task_id: str
@@ -182,9 +189,16 @@ class OldDagAnswer(_Answer):
     dag_id: str
     is_paused: bool | None
     is_active: bool | None = True
+    timetable_description: str | None = None
 
     def dag(self) -> DagAnswer:
-        return DagAnswer(dag_id=self.dag_id, is_paused=bool(self.is_paused), is_stale=self.is_active is False)
+        by_datasets = (self.timetable_description or "").startswith("Triggered by datasets")
+        return DagAnswer(
+            dag_id=self.dag_id,
+            is_paused=bool(self.is_paused),
+            is_stale=self.is_active is False,
+            timetable_summary="Asset" if by_datasets else None,
+        )
 
 
 class OldDagsAnswer(_Answer):
@@ -318,7 +332,8 @@ class Answer:
     def unavailable(self, why: str | None = None) -> EnvironmentUnavailable:
         """The error for an answer that does not settle the question."""
         reason = f": {printable(why, limit=bounds.DETAIL)}" if why else ""
-        return EnvironmentUnavailable(f"{self.question} answered {self.status}{reason}", retry_after=self.retry_after)
+        error = ServerFailed if self.status >= 500 else EnvironmentUnavailable
+        return error(f"{self.question} answered {self.status}{reason}", retry_after=self.retry_after)
 
     def raise_if_unsettled(self) -> None:
         """:raises EnvironmentUnavailable: 5xx, a status that the API does not have (1xx, 3xx), or :data:`TRY_AGAIN`."""

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from coordinator.config.credentials import Credential
-from coordinator.config.settings import EnvironmentSettings
+from coordinator.config.environments import EnvironmentSettings
 from coordinator.errors import ConfigurationError, CredentialUnavailable
 from coordinator.runners.airflow.answers import Answer, TokenAnswer
 from coordinator.runners.airflow.deadline import Deadline

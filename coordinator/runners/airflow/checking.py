@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
+
 from coordinator.model.alike import alike
 from coordinator.runners.airflow.answers import Answer, DagAnswer, HealthAnswer, TasksOfDagAnswer, VersionAnswer
 from coordinator.runners.airflow.client import AirflowClient, addressable_dag, segment
@@ -20,6 +22,7 @@ from coordinator.runners.port import (
     EnvironmentUnavailable,
     MissingTask,
     RequestRefused,
+    ServerFailed,
 )
 
 
@@ -31,7 +34,7 @@ def check(
     tasks: Mapping[str, Collection[str]] = NO_TASKS,
     request_timeout: float,
 ) -> EnvironmentReport:
-    """Check an environment; raises nothing.
+    """Check an environment; raises nothing. A check that is answered with 5xx is repeated, up to twice.
 
     Credentials are good if they may read DAGs, and task instances where those are needed. Whether they may also trigger
     runs cannot be tried without doing it.
@@ -40,26 +43,41 @@ def check(
     :param tasks: by DAG, those that something waits for.
     :param request_timeout: seconds, for each request.
     """
+    repeated = Retrying(
+        retry=retry_if_exception_type(ServerFailed), stop=stop_after_attempt(3), wait=wait_fixed(1), reraise=True
+    )
     version: str | None = None
     try:
-        version = _version(client, Deadline(request_timeout))
-        dags = _find_dags(client, dag_ids, request_timeout)
-        partitioned.note(dags.values())
-        missing_tasks: tuple[MissingTask, ...] = ()
-        if tasks:
-            _read_a_task(client, dag_ids, Deadline(request_timeout))
-            there = {dag_id: wanted for dag_id, wanted in tasks.items() if dag_id in dags}
-            missing_tasks = tuple(_missing_tasks(client, there, request_timeout))
-        report = EnvironmentReport(
-            version=version,
-            missing_dags=tuple(dag_id for dag_id in dag_ids if dag_id not in dags),
-            paused_dags=tuple(dag_id for dag_id in dag_ids if dag_id in dags and dags[dag_id].is_paused),
-            missing_tasks=missing_tasks,
-        )
-        sick = _sick_part(client, Deadline(request_timeout))
-        return report if sick is None else replace(report, problem=sick[1], fault=sick[0])
+        version = repeated(lambda: _version(client, Deadline(request_timeout)))
+        report = repeated(_examine, client, partitioned, dag_ids, tasks, request_timeout)
+        sick = repeated(lambda: _sick_part(client, Deadline(request_timeout)))
     except (EnvironmentUnavailable, RequestRefused) as error:
         return EnvironmentReport(version=version, problem=str(error), fault=EnvironmentFault.of(error))
+    report = replace(report, version=version)
+    return report if sick is None else replace(report, problem=sick[1], fault=sick[0])
+
+
+def _examine(
+    client: AirflowClient,
+    partitioned: PartitionedDags,
+    dag_ids: Sequence[str],
+    tasks: Mapping[str, Collection[str]],
+    request_timeout: float,
+) -> EnvironmentReport:
+    """What is missing and paused. Raises as :func:`_find_dags` and :func:`_missing_tasks` do."""
+    dags = _find_dags(client, dag_ids, request_timeout)
+    partitioned.note(dags.values())
+    missing_tasks: tuple[MissingTask, ...] = ()
+    if tasks:
+        _read_a_task(client, dag_ids, Deadline(request_timeout))
+        there = {dag_id: wanted for dag_id, wanted in tasks.items() if dag_id in dags}
+        missing_tasks = tuple(_missing_tasks(client, there, request_timeout))
+    return EnvironmentReport(
+        missing_dags=tuple(dag_id for dag_id in dag_ids if dag_id not in dags),
+        paused_dags=tuple(dag_id for dag_id in dag_ids if dag_id in dags and dags[dag_id].is_paused),
+        missing_tasks=missing_tasks,
+        asset_dags=tuple(dag_id for dag_id in dag_ids if dag_id in dags and dags[dag_id].is_started_by_assets),
+    )
 
 
 def _version(client: AirflowClient, deadline: Deadline) -> str:

@@ -23,7 +23,7 @@ from requests.utils import get_environ_proxies
 from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
-from coordinator.config.settings import EnvironmentSettings
+from coordinator.config.environments import EnvironmentSettings
 from coordinator.model import bounds
 from coordinator.model.printable import printable
 from coordinator.runners.airflow.answers import Answer, read_date, read_retry_after

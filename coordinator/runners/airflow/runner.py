@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 
-from coordinator.config.settings import EnvironmentSettings
+from coordinator.config.environments import EnvironmentSettings
 from coordinator.model import bounds
 from coordinator.model.printable import printable
 from coordinator.runners.airflow import assets, changes, checking, looking, starting
@@ -39,7 +39,6 @@ class AirflowRunner:
     effect later.
 
     :param name: the environment's name, for messages.
-    :raises ConfigurationError: the URL contains credentials.
     """
 
     def __init__(self, name: str, settings: EnvironmentSettings) -> None:

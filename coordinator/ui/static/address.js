@@ -40,7 +40,7 @@ export function nameOf({ environment, dag_id }) {
 /** Airflow's own page, by what /api/v1/environments says; null: it is not known. */
 export function inAirflow(environments, { environment, dag_id }, run_id = null) {
   const pages = Object.hasOwn(environments, environment) ? environments[environment] : null;
-  if (!pages) return null;
+  if (!pages || dag_id.includes(" ")) return null; // no DAG has a blank in its id: it stands for assets
   const put = (template, name, value) => template.split(name).join(encodeURIComponent(value));
   return run_id === null ? put(pages.dag, "{DAG_ID}", dag_id) : put(put(pages.run, "{DAG_ID}", dag_id), "{RUN_ID}", run_id);
 }

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.embedded import EmbeddedEtcd
 from examples.demo.airflow import AirflowProcess
@@ -20,9 +20,18 @@ from tests.faults.line import Line
 
 HERE = Path(__file__).parent
 SALES, FINANCE = "sales", "finance"
-DAGS = {SALES: ("publish", "unheard_of", "private"), FINANCE: ("consume", "consume_private", "after_private")}
-WAITS = {"upstream": {"asset": "s3://lake/private/eu", "environment": SALES}}
-BRIDGE = {"from": SALES, "to": [FINANCE], "match": ["s3://lake/orders/*"]}
+DAGS = {
+    SALES: ("publish", "unheard_of", "private", "refunds", "hand_over"),
+    FINANCE: ("consume", "consume_private", "refund_report", "consume_handed", "after_private"),
+}
+DEPENDENCIES = {
+    "assets": [
+        {"from": SALES, "to": [FINANCE], "match": ["s3://lake/orders/*"]},
+        {"from": SALES, "to": [FINANCE], "match": ["s3://lake/handed/*"], "explicit": True},
+    ],
+    "finance/refund_report": {"upstream": {"asset": "s3://lake/refunds/eu", "environment": SALES}},
+    "finance/after_private": {"upstream": {"asset": "s3://lake/private/eu", "environment": SALES}},
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -88,6 +97,4 @@ def _write_configuration(folder: Path, etcd: EmbeddedEtcd, airflows: dict[str, A
             "max_in_flight = 1  # SQLite",
         ]
     (folder / "coordinator.toml").write_text("\n".join(lines) + "\n")
-    (folder / "dependencies.json").write_text(
-        json.dumps({"assets": [BRIDGE], "finance/after_private": WAITS}, indent=2)
-    )
+    (folder / "dependencies.json").write_text(json.dumps(DEPENDENCIES, indent=2))

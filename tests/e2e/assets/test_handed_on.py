@@ -10,15 +10,20 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import pytest
 import requests
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
+from coordinator.model.documents import parse_document
+from coordinator.model.publishing import resuming as publishing
+from coordinator.model.publishing.publication import dump_publication
 from coordinator.model.trigger import Status, TriggerRecord, read_record
 from coordinator.store.connection import EtcdStore
+from coordinator.store.keys import Keys
+from coordinator.store.port import Delete, Put, Transaction
 from examples.demo.airflow_api import AirflowApiError
 from tests.airflow_model import bodies
 from tests.airflow_model.assets import Assets
@@ -133,6 +138,11 @@ def test_what_a_cleared_run_emits_is_handed_on_too(two: Two, watcher: WatcherPro
     del watcher
     run_id = publish(two)
     arrived(two, store, run_id)
+
+    def has_ended() -> bool:
+        return bool(patiently(lambda: two.sales.api.run("publish", run_id))["state"] == "success")
+
+    eventually(has_ended, "the scheduler has ended the run, and does not overwrite the clear", within=WITHIN)
     patiently(lambda: two.sales.api.clear("publish", run_id))
     arrived(two, store, run_id, events=2)
     second, first = (event["extra"]["coordinator"]["event"] for event in events_of(two, run_id))
@@ -190,6 +200,32 @@ def test_an_unknown_asset_is_parked_and_replayed(two: Two, watcher: WatcherProce
     coordinator(two, "assets", "replay", "--all")
     arrived(two, store, run_id)
     assert coordinator(two, "assets", "list").returncode == 0
+
+
+@pytest.mark.promise("assets")
+def test_what_is_handed_on_does_not_come_back(two: Two, watcher: WatcherProcess, store: EtcdStore) -> None:
+    """Another document leads from finance to sales, which nobody has noticed: it is written by hand."""
+    del watcher
+    back = json.dumps({"assets": [{"from": "finance", "to": ["sales"], "match": ["s3://lake/orders/*"]}]})
+    publication = publishing.publish(parse_document(back, source="back"), None, 0, publishing.Terms(datetime.now(UTC)))
+    key = Keys().dependencies("sales")
+    store.commit(Transaction((), (Put(key, dump_publication(publication)),)))
+    try:
+        run_id = publish(two)
+        arrived(two, store, run_id)
+
+        def reported() -> bool:
+            told = [json.loads(item.value) for item in store.list("/coordinator/asset/finance/").items]
+            return any(one["extra"].get("coordinator", {}).get("run_id") == run_id for one in told)
+
+        eventually(reported, "the plugin of finance has heard of the event", within=WITHIN)
+        arrived(two, store, publish(two))  # what came before has been decided about
+        assert store.list("/coordinator/trigger/sales/assets from finance/").items == []
+        query = {"limit": 100, "order_by": "-timestamp"}
+        events = patiently(lambda: two.sales.api.call("GET", "/assets/events", params=query)["asset_events"])
+        assert [event for event in events if "coordinator" in event["extra"]] == []
+    finally:
+        store.commit(Transaction((), (Delete(key),)))
 
 
 def test_the_model_answers_as_airflow_does(two: Two, store: EtcdStore, watcher: WatcherProcess) -> None:

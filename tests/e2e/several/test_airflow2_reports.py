@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,18 @@ from tests.e2e.several.reports import AllReports
 @pytest.fixture
 def legacy(environments: Environments) -> AirflowProcess:
     return environments[LEGACY]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def the_listener_never_fails(environments: Environments) -> Iterator[None]:
+    """What went wrong unseen in these tests is in the logs."""
+    yield
+    legacy = environments[LEGACY]
+    for component in legacy.components:
+        assert "was not reported" not in legacy.log_of(component)
+        assert "coordinator.not_resumed" not in legacy.log_of(component)
+    assert "Traceback" not in (legacy.outbox / "sender.log").read_text()
+    assert not (legacy.outbox / "parked").exists()
 
 
 @pytest.fixture
@@ -151,12 +163,3 @@ def test_a_task_starts_no_sender_and_the_scheduler_has_no_grpc(
     assert (legacy.outbox / "sender.log").read_text().count("sender.ready") == 1
     assert "cygrpc" in Path(f"/proc/{int(sender)}/maps").read_text(), "or this test would prove nothing"
     assert "cygrpc" not in Path(f"/proc/{legacy.scheduler_pid}/maps").read_text()
-
-
-def test_the_listener_never_failed(legacy: AirflowProcess) -> None:
-    """Runs last in this file: what went wrong unseen in the tests above is in the logs."""
-    for component in legacy.components:
-        assert "was not reported" not in legacy.log_of(component)
-        assert "coordinator.not_resumed" not in legacy.log_of(component)
-    assert "Traceback" not in (legacy.outbox / "sender.log").read_text()
-    assert not (legacy.outbox / "parked").exists()

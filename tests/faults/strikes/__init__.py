@@ -1,6 +1,7 @@
 """All faults. Importing this package puts them into the registry."""
 
 from tests.faults.strikes import answers as answers
+from tests.faults.strikes import assets as assets
 from tests.faults.strikes import certificates as certificates
 from tests.faults.strikes import clocks as clocks
 from tests.faults.strikes import environments as environments

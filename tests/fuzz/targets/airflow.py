@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
-from coordinator.config.settings import EnvironmentSettings
+from coordinator.config.environments import EnvironmentSettings
 from coordinator.controller.reconcile.records import adopted, blocked, sent
 from coordinator.model import bounds
 from coordinator.model.partitions.instants import partition_of_run

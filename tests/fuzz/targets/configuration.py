@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from coordinator.config.settings import Settings, load_settings
+from coordinator.config.loading import load_settings
+from coordinator.config.settings import Settings
 from coordinator.controller.dispatch.dispatcher import limits_by_environment
 from coordinator.errors import ConfigurationError
 from coordinator.runners.airflow.client import AirflowClient
@@ -95,8 +97,8 @@ def _can_be_used(loaded: Settings) -> None:
     prefix = Keys(loaded.etcd.prefix)
     assert prefix.parse(prefix.leader) is not None
     limits_by_environment(loaded)
-    assert loaded.retention.shortest is not None
-    assert (loaded.retention.longest is None) == (loaded.retention.max_age is None)
+    assert loaded.retention.max_age is None or loaded.retention.max_age > timedelta()
+    assert loaded.retention.every > timedelta()
     for name, environment in loaded.environments.items():
         try:
             client = AirflowClient(name, environment)

@@ -17,7 +17,9 @@ from coordinator.airflow_plugin.announcing import Announcer
 from coordinator.airflow_plugin.identity import AirflowIdentity
 from coordinator.airflow_plugin.outbox import Event, Outbox
 from coordinator.cli.failures import ExitCode
-from coordinator.config.settings import EtcdSettings, ReporterSettings, Settings
+from coordinator.config.etcd import EtcdSettings
+from coordinator.config.reporter import ReporterSettings
+from coordinator.config.settings import Settings
 from coordinator.model.reporters import LastSeen, ReporterStatus, read_last_seen, read_reporter
 from coordinator.model.runstate import RunStateDocument, State
 from coordinator.store.connection import EtcdStore

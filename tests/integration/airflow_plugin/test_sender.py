@@ -20,7 +20,7 @@ import pytest
 from coordinator.airflow_plugin.outbox import LOCK_NAME, EmittedEvent, Event, Outbox
 from coordinator.airflow_plugin.spawning import LOG_NAME, SenderProcess
 from coordinator.airflow_plugin.wakeup_pipe import wake_up
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.model import bounds
 from coordinator.model.assets.events import AssetEventDocument, new_event_id
 from coordinator.model.references import PipelineRef, Target

@@ -16,7 +16,7 @@ from coordinator.airflow_plugin.plugin import _reporter
 from coordinator.airflow_plugin.spawning import SenderProcess
 from coordinator.airflow_provider import AssetEventOperator
 from coordinator.airflow_provider.info import get_provider_info
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.model.assets.events import AssetEventDocument, AssetState, read_asset_event
 from coordinator.store.connection import EtcdStore
 from coordinator.store.keys import Keys
@@ -66,6 +66,13 @@ def test_a_retry_emits_nothing_twice_and_a_cleared_run_emits_again(etcd: EtcdSto
     assert {*written(etcd, keys)} == {first, cleared}
     assert first.split("-")[1] == cleared.split("-")[1], "of one origin: a bridge that hands on once takes one of them"
     assert operator.execute(context(map_index=7)) != [first]
+
+
+def test_an_empty_asset_is_refused(etcd: EtcdStore, keys: Keys) -> None:
+    """As a template gives it that has nothing to name: it must not forward everything, nor emit what has no name."""
+    with pytest.raises(AirflowFailException, match="asset is empty"):
+        AssetEventOperator(task_id="tell", asset="").execute(context())
+    assert written(etcd, keys) == {}
 
 
 @pytest.mark.promise("assets")

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from coordinator.airflow_provider.report_operator import ReportOperator
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, RunStateDocument, State, read_run_state
 from coordinator.store.connection import EtcdStore

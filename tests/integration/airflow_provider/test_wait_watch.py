@@ -11,7 +11,7 @@ import pytest
 
 from coordinator.airflow_provider import trigger, wait_watch
 from coordinator.airflow_provider.wait_watch import answer_to
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.model.conditions import On
 from coordinator.model.references import PipelineRef, Target, WaitRef
 from coordinator.model.runstate import State

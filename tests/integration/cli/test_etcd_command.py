@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from coordinator.cli.failures import ExitCode
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.store.connection import connect
 from coordinator.store.port import Put, Transaction
 from tests.command_line import Cli

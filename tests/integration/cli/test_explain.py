@@ -12,7 +12,7 @@ import pytest
 from coordinator.cli.failures import ExitCode
 from coordinator.commands.hold import put_hold
 from coordinator.commands.report import write_report
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.model.consumption import Consumed, Consumption
 from coordinator.model.documents import parse_document
 from coordinator.model.hold import Hold

@@ -13,7 +13,7 @@ import pytest
 from coordinator.cli.failures import ExitCode
 from coordinator.commands.acts import Act, recorded_acts
 from coordinator.commands.report import write_report
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.model.order import GivenOrder, Order, read_order
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunStateDocument, State

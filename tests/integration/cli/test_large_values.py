@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.commands.inputs import FEW
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.model.consumption import Consumed, Consumption
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, State

@@ -11,7 +11,7 @@ from coordinator.cli.failures import ExitCode
 from tests.command_line import Cli
 
 URLS = {"eu": "http://127.0.0.1:1", "us": "http://127.0.0.1:1/"}
-SAYS = "environments eu, us are one Airflow, http://127.0.0.1:1: each run there counts as one of each"
+SAYS = "environments eu, us are the same Airflow (http://127.0.0.1:1): each run there counts in all of them"
 
 
 @pytest.fixture

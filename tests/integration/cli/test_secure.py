@@ -15,7 +15,7 @@ import pytest
 
 from coordinator.cli.checkup import evaluate_authentication
 from coordinator.cli.failures import ExitCode
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.store.embedded import EmbeddedEtcd
 from coordinator.store.roles import Access, KeyRange, Permission
 from coordinator.store.users import ROOT, Users

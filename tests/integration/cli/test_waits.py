@@ -17,8 +17,8 @@ from coordinator.model.waits import (
     WaitStatus,
     dump_wait,
     passed,
-    untaken_place,
-    untaken_place_of_more,
+    unresumed_place,
+    unresumed_place_of_more,
 )
 from coordinator.store.connection import EtcdStore
 from coordinator.store.keys import Keys
@@ -31,11 +31,11 @@ SENSOR, OTHER = (WaitRef(Target(PipelineRef("default", "mart"), "p"), "r", name,
 
 @pytest.fixture
 def waits(etcd: EtcdStore, keys: Keys) -> None:
-    """Two sensors that have passed; the leader says of one that its task has not gone on."""
+    """Two sensors that have passed; the leader says of one that its task has not resumed."""
     now = datetime.now(UTC)
     upstream = Target(PipelineRef("default", "orders"), "p")
     answer = passed(Wait(WaitStatus.WAITING, upstream), Completion(1, State.SUCCESS), now - timedelta(minutes=3))
-    problems = {untaken_place(SENSOR): "has passed", untaken_place_of_more("default"): "2 more have passed"}
+    problems = {unresumed_place(SENSOR): "has passed", unresumed_place_of_more("default"): "2 more have passed"}
     progress = Progress(revision=1, news=1, warm=True, problems=problems)
     presence = Presence("w", "host", 1, "2026-11-20T00:00:00Z").progressed(progress, written_at=now, again_within=9.0)
     puts = [Put(keys.wait(ref), dump_wait(answer)) for ref in (SENSOR, OTHER)]
@@ -43,20 +43,20 @@ def waits(etcd: EtcdStore, keys: Keys) -> None:
 
 
 @pytest.mark.usefixtures("waits")
-def test_a_sensor_that_has_passed_is_shown_while_its_task_has_not_gone_on(cli: Cli, config: Path) -> None:
+def test_a_sensor_that_has_passed_is_shown_while_its_task_has_not_resumed(cli: Cli, config: Path) -> None:
     shown = cli("waits", "-c", config)
     assert "passed 3 min" in shown.stdout
-    assert "not taken by its task" in shown.stdout
+    assert "its task has not resumed" in shown.stdout
     assert shown.stdout.splitlines()[-2:] == ["1 sensor", "sensors of default: 2 more have passed"]
     answer = json.loads(cli("waits", "--json", "-c", config).stdout)
-    assert [(one["task"], one["status"], one["untaken"]) for one in answer["waits"]] == [("orders", "passed", True)]
-    assert answer["more_untaken"] == ["sensors of default: 2 more have passed"]
+    assert [(one["task"], one["status"], one["unresumed"]) for one in answer["waits"]] == [("orders", "passed", True)]
+    assert answer["more_unresumed"] == ["sensors of default: 2 more have passed"]
     every = json.loads(cli("waits", "--all", "--json", "-c", config).stdout)
-    assert {one["task"]: one["untaken"] for one in every["waits"]} == {"orders": True, "other": False}
+    assert {one["task"]: one["unresumed"] for one in every["waits"]} == {"orders": True, "other": False}
 
 
 @pytest.mark.usefixtures("waits")
 def test_it_is_a_problem_in_the_status(cli: Cli, config: Path) -> None:
     shown = cli("status", "-c", config)
     assert shown.exit_code == ExitCode.PROBLEM
-    assert f"watchers/w: {untaken_place(SENSOR)}: has passed" in shown.stdout
+    assert f"watchers/w: {unresumed_place(SENSOR)}: has passed" in shown.stdout

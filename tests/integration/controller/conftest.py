@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from tests.command_line import cli  # noqa: F401 - a fixture
 from tests.integration.controller.worlds import FaultyWorld, ServedWorld
 

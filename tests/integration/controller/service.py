@@ -10,13 +10,16 @@ import sys
 import uuid
 from collections.abc import Sequence
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import requests
 from pydantic import BaseModel
 
-from coordinator.config.settings import Settings, load_settings
+from coordinator.config.loading import load_settings
+from coordinator.config.settings import Settings
+from coordinator.model.durations import format_duration
 from coordinator.reading.reading import read
 from coordinator.store.connection import connect
 from coordinator.store.embedded import free_port
@@ -39,10 +42,14 @@ def write_config(path: Path, settings: Settings) -> Path:
     sections |= {f"environments.{name}": environment for name, environment in settings.environments.items()}
     lines = []
     for name, section in sections.items():
-        values = section.model_dump(mode="json", exclude_none=True)
-        lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
+        values = section.model_dump(exclude_none=True)
+        lines += [f"[{name}]", *(f"{key} = {json.dumps(value, default=_text)}" for key, value in values.items())]
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+def _text(value: Path | timedelta) -> str:
+    return format_duration(value) if isinstance(value, timedelta) else str(value)
 
 
 class Service:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import requests
 
-from coordinator.config.settings import EtcdSettings, RetentionSettings
+from coordinator.config.etcd import EtcdSettings
+from coordinator.config.retention import RetentionSettings
 from coordinator.store.port import Changed, Put, Transaction
 from tests.integration.controller.waiting import until
 from tests.integration.controller.worlds import ServedWorld

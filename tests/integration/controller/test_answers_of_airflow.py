@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.model.runstate import RunState, State
 from coordinator.model.trigger import Action, Status
 from coordinator.runners.port import ObservedRun

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.model.publishing.publication import Publication, read_publication
 from coordinator.store.embedded import EmbeddedEtcd
 from coordinator.store.port import Delete

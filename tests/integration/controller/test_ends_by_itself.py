@@ -9,7 +9,7 @@ from time import monotonic
 
 import pytest
 
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.model.trigger import Status
 from coordinator.store.embedded import EmbeddedEtcd, free_port
 from coordinator.store.presence import read_presence

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.model.runstate import State
 from coordinator.model.trigger import Status
 from coordinator.store.embedded import EmbeddedEtcd

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.store.embedded import EmbeddedEtcd, free_port
 from tests.integration.controller.service import Service
 from tests.integration.controller.waiting import until

@@ -9,7 +9,7 @@ from time import monotonic
 
 import pytest
 
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.store.embedded import EmbeddedEtcd
 from tests.integration.controller.waiting import until
 from tests.integration.controller.worlds import ServedWorld

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from tests.integration.controller.waiting import until
 from tests.integration.controller.worlds import ServedWorld
 from tests.worlds.partition_cases import case_latest_beside_one_long_run, case_latest_of_runs_that_overlap

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.model.cursor import dump_cursor, read_cursor
 from coordinator.model.runstate import RunState
 from coordinator.runners.airflow.listing import PAGE

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.controller.inbox import BOUND
 from coordinator.controller.messages import Message
 from coordinator.model.partitions.instants import format_instant

@@ -9,7 +9,7 @@ from time import monotonic
 
 import pytest
 
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.model.trigger import Status
 from tests.integration.controller.service import Service
 from tests.integration.controller.waiting import until

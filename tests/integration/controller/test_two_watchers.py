@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.model.trigger import Status
 from tests.command_line import Cli
 from tests.integration.controller.service import Service

@@ -11,10 +11,12 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
 
-from coordinator.config.settings import EtcdSettings, RetentionSettings
+from coordinator.config.etcd import EtcdSettings
+from coordinator.config.retention import RetentionSettings
 from coordinator.store.embedded import EmbeddedEtcd
 from tests.integration.controller.taking_turns import BELOW, CHAIN, LIMIT, Stage, Stoppable
 from tests.integration.controller.waiting import until
@@ -170,7 +172,7 @@ POINTS = [
     *[Point(f"intent: {phase} ", on_an_order) for phase in ("before", "applied")],
 ]
 
-KEEP_TWO = RetentionSettings(max_partitions=1, min_age="0 seconds", every="1 second")
+KEEP_TWO = RetentionSettings(max_partitions=1, min_age=timedelta(), every=timedelta(seconds=1))
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from coordinator.cli.failures import ExitCode
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.store.connection import EtcdStore
 from coordinator.store.embedded import free_port
 from coordinator.store.keys import Keys

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from coordinator.commands.report import write_report
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.reporters import ReporterStatus
 from coordinator.model.runstate import RunState, RunStateDocument, State, read_run_state

@@ -13,7 +13,7 @@ import pytest
 import structlog
 from prometheus_client.registry import Collector
 
-from coordinator.config.settings import HttpSettings
+from coordinator.config.http import HttpSettings
 from coordinator.controller.http_app import application
 from coordinator.controller.http_server import HttpServer
 from coordinator.controller.service import Liveness

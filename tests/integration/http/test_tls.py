@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from coordinator.config.settings import HttpSettings
+from coordinator.config.http import HttpSettings
 from coordinator.controller import http_tls
 from coordinator.errors import ConfigurationError
 from tests.certificates import Authority, Pair

@@ -22,7 +22,7 @@ import pytest
 from coordinator.airflow_plugin.outbox import LOCK_NAME
 from coordinator.airflow_plugin.reporter import Reporter
 from coordinator.airflow_plugin.spawning import LOG_NAME
-from coordinator.config.settings import load_settings
+from coordinator.config.loading import load_settings
 from coordinator.errors import CoordinatorError
 from coordinator.runners.airflow import AirflowRunner
 from coordinator.runners.port import RunRef

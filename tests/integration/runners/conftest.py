@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from coordinator.config.settings import EnvironmentSettings
+from coordinator.config.environments import EnvironmentSettings
 from coordinator.runners.airflow import AirflowRunner
 from tests.standin.airflow import StandInAirflow
 from tests.standin.mwaa import KEY_ID, NAME, REGION, SECRET, StandInMwaa

@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from coordinator.config.settings import EnvironmentSettings
+from coordinator.config.environments import EnvironmentSettings
 from coordinator.runners.airflow import AirflowRunner
 from coordinator.runners.port import EnvironmentUnavailable, Happened, RequestRefused
 from tests.integration.runners.requests_to_make import create, some_date
@@ -119,7 +119,7 @@ def test_without_credentials_the_reason_is_told(
 
 
 def test_other_credentials_beside_googles_are_refused() -> None:
-    with pytest.raises(ValueError, match="kind 'composer' takes Google's"):
+    with pytest.raises(ValueError, match="kind 'composer' uses Google's"):
         EnvironmentSettings(kind="composer", url="http://127.0.0.1:1", username="me")
-    with pytest.raises(ValueError, match="airflow_version is for kinds 'composer' and 'mwaa'"):
+    with pytest.raises(ValueError, match="airflow_version is only for kinds 'composer' and 'mwaa'"):
         EnvironmentSettings(url="http://127.0.0.1:1", airflow_version=2)

@@ -26,7 +26,7 @@ import coordinator.cli.watch, coordinator.controller.service
 from coordinator.model.trigger import Action
 from coordinator.runners.airflow import AirflowRunner
 from coordinator.runners.port import EnvironmentUnavailable, RequestRefused, RunRef, StartRequest
-from coordinator.config.settings import EnvironmentSettings
+from coordinator.config.environments import EnvironmentSettings
 
 os.environ["PASSWORD"] = "admin"
 runner = AirflowRunner("x", EnvironmentSettings(url=sys.argv[1], username="admin", password_env="PASSWORD"))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from coordinator.config.settings import EnvironmentSettings
+from coordinator.config.environments import EnvironmentSettings
 from coordinator.errors import LeadershipLost
 from coordinator.runners.airflow import AirflowRunner
 from coordinator.runners.port import EnvironmentUnavailable, Happened, NotSent, Refused, RequestRefused
@@ -113,7 +113,7 @@ def test_the_endpoint_follows_from_the_region() -> None:
     [
         ({"kind": "mwaa", "mwaa_name": "sales"}, "needs mwaa_name and region"),
         ({"kind": "mwaa", "region": "eu-central-1"}, "needs mwaa_name and region"),
-        ({"kind": "mwaa", "mwaa_name": "s", "region": "eu-central-1", "username": "me"}, "takes AWS credentials"),
+        ({"kind": "mwaa", "mwaa_name": "s", "region": "eu-central-1", "username": "me"}, "uses AWS credentials"),
         ({"url": "http://127.0.0.1:1", "region": "eu-central-1"}, "are for kind 'mwaa'"),
     ],
 )

@@ -20,3 +20,15 @@ def test_a_user_who_may_not_read_tasks_lacks_rights(airflow: StandInAirflow, run
     airflow.faults.always("tasks_of_dag", Fault.answer(403, {"detail": "Forbidden"}))
     report = runner.check(["orders"], tasks={"orders": ["load"]})
     assert report.fault is EnvironmentFault.RIGHTS
+
+
+def test_a_check_is_repeated_where_the_server_fails_for_a_moment(
+    airflow: StandInAirflow, runner: AirflowRunner
+) -> None:
+    """As Airflow on SQLite does, also for a list of tasks: it writes each of these requests to its audit log."""
+    airflow.model.dag("orders", below={"load": ()})
+    locked = Fault.answer(500, {"detail": "Internal Server Error"})
+    airflow.faults.next("tasks_of_dag", locked, locked)
+    assert runner.check(["orders"], tasks={"orders": ["load"]}).problem is None
+    airflow.faults.always("tasks_of_dag", locked)
+    assert "answered 500" in (runner.check(["orders"], tasks={"orders": ["load"]}).problem or "")

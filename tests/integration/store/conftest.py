@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.embedded import EmbeddedEtcd
 from coordinator.store.memory import MemoryEtcd, MemoryStore

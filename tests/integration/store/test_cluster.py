@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.store import connection
 from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.embedded import free_port

@@ -11,7 +11,7 @@ from time import monotonic
 
 import pytest
 
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.embedded import EmbeddedEtcd, free_port
 from coordinator.store.keys import Keys

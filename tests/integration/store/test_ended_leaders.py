@@ -30,7 +30,7 @@ TIMEOUT = 7.0
 def leading(server: EmbeddedEtcd, keys: Keys) -> Iterator[subprocess.Popen[str]]:
     """A process that leads."""
     script = (
-        "from coordinator.config.settings import EtcdSettings\n"
+        "from coordinator.config.etcd import EtcdSettings\n"
         "from coordinator.store.connection import connect\n"
         "from coordinator.store.election import Candidate\n"
         "from coordinator.store.keys import Keys\n"

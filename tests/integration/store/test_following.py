@@ -218,7 +218,7 @@ def test_a_leader_that_was_killed_is_replaced_when_its_lease_ends(
     etcd: EtcdStore, keys: Keys, etcd_server: EmbeddedEtcd
 ) -> None:
     script = (
-        "from coordinator.config.settings import EtcdSettings\n"
+        "from coordinator.config.etcd import EtcdSettings\n"
         "from coordinator.store.connection import connect\n"
         "from coordinator.store.election import Candidate\n"
         "from coordinator.store.keys import Keys\n"

@@ -14,7 +14,7 @@ from contextlib import suppress
 import grpc
 import pytest
 
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.embedded import EmbeddedEtcd, free_port
 from coordinator.store.etcd_watch import EtcdWatch

@@ -12,7 +12,8 @@ import pytest
 
 import coordinator
 from coordinator.commands.report import make_document, write_report
-from coordinator.config.settings import EtcdSettings, Settings
+from coordinator.config.etcd import EtcdSettings
+from coordinator.config.settings import Settings
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import InvalidReport, RunState, State, Verdict, read_run_state
 from coordinator.store.connection import EtcdStore, connect
@@ -87,7 +88,8 @@ def test_it_can_be_called_after_a_fork_of_a_process_that_has_reported(etcd_setti
     script = f"""
 import os, sys, warnings
 import coordinator
-from coordinator.config.settings import EtcdSettings, Settings
+from coordinator.config.etcd import EtcdSettings
+from coordinator.config.settings import Settings
 settings = Settings(etcd=EtcdSettings(endpoints={etcd_settings.endpoints!r}, prefix={keys.prefix!r}))
 coordinator.report("parent", "success", partition="k", settings=settings)
 warnings.simplefilter("ignore", DeprecationWarning)
@@ -115,7 +117,8 @@ sys.exit(any(codes))
 _SAYS = """
 import sys, time
 import coordinator
-from coordinator.config.settings import EtcdSettings, Settings
+from coordinator.config.etcd import EtcdSettings
+from coordinator.config.settings import Settings
 from coordinator.store.port import StoreUnavailable
 settings = Settings(etcd=EtcdSettings(endpoints=[sys.argv[1]], prefix=sys.argv[2], timeout=1))
 try:

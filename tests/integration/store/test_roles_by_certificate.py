@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.store import securing
 from coordinator.store.connection import connect
 from coordinator.store.embedded import EmbeddedEtcd

@@ -19,7 +19,10 @@ from coordinator.airflow_provider.wait_watch import WaitWatch
 from coordinator.cli.failures import ExitCode
 from coordinator.commands.emit import write_event
 from coordinator.commands.report import write_report
-from coordinator.config.settings import EtcdSettings, ReporterSettings, RetentionSettings, Settings
+from coordinator.config.etcd import EtcdSettings
+from coordinator.config.reporter import ReporterSettings
+from coordinator.config.retention import RetentionSettings
+from coordinator.config.settings import Settings
 from coordinator.model.assets.events import AssetEventDocument
 from coordinator.model.references import PipelineRef, Target, WaitRef
 from coordinator.model.runstate import RunStateDocument, State, Verdict
@@ -296,7 +299,9 @@ class SecuredWorld(ServedWorld):
 
     def config(self) -> Path:
         # So short that a sweep has something to remove: a partition, and what people did.
-        retention = RetentionSettings(max_partitions=1, min_age="0 seconds", every="1 second", acts="0 seconds")
+        retention = RetentionSettings(
+            max_partitions=1, min_age=timedelta(), every=timedelta(seconds=1), acts=timedelta()
+        )
         settings = self.settings.model_copy(update={"etcd": self._watcher, "retention": retention})
         return write_config(self.directory / "coordinator.toml", settings)
 

@@ -12,7 +12,9 @@ import pytest
 import coordinator
 from coordinator.commands.inputs import InputsUnknown, RunInput
 from coordinator.commands.report import make_document, write_report
-from coordinator.config.settings import EtcdSettings, ReporterSettings, Settings
+from coordinator.config.etcd import EtcdSettings
+from coordinator.config.reporter import ReporterSettings
+from coordinator.config.settings import Settings
 from coordinator.model.consumption import NAMED, NOTHING, Consumed, Consumption, Inputs
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.references import PipelineRef, Target

@@ -20,7 +20,7 @@ import pytest
 import requests
 
 from coordinator.commands.report import write_report
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.model.documents import parse_document
 from coordinator.model.publishing.publication import Publication, dump_publication
 from coordinator.model.references import PipelineRef, Target

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.model.runstate import State
 from coordinator.store.connection import connect
 from coordinator.store.embedded import EmbeddedEtcd

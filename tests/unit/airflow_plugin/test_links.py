@@ -159,4 +159,4 @@ def test_importing_the_plugin_reads_no_configuration_and_imports_neither_pydanti
     )
     imported = set(done.stdout.split())
     assert "coordinator.airflow_plugin.plugin" in imported
-    assert imported.isdisjoint({"pydantic", "grpc", "coordinator.airflow_plugin.links", "coordinator.config.settings"})
+    assert imported.isdisjoint({"pydantic", "grpc", "coordinator.airflow_plugin.links", "coordinator.config.loading"})

@@ -20,6 +20,7 @@ from coordinator.airflow_provider.airflow_names import TriggerEvent
 from coordinator.airflow_provider.etcd_config import from_configuration, from_connection
 from coordinator.airflow_provider.hook import EtcdHook
 from coordinator.airflow_provider.trigger import WaitTrigger
+from coordinator.config.settings import Settings
 from coordinator.errors import ConfigurationError
 
 
@@ -76,11 +77,11 @@ def test_connections_with_different_passwords_are_different() -> None:
 
 def test_a_trigger_reads_no_file_in_its_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without an environment in the connection, that of the configuration counts: a file, perhaps on a network."""
-    from coordinator.config import settings
+    from coordinator.config import loading
 
-    real, threads = settings.load_settings, []
+    real, threads = loading.load_settings, []
 
-    def load_settings(*arguments: Any) -> settings.Settings:
+    def load_settings(*arguments: Any) -> Settings:
         threads.append(threading.current_thread())
         return real(*arguments)
 
@@ -88,7 +89,7 @@ def test_a_trigger_reads_no_file_in_its_event_loop(monkeypatch: pytest.MonkeyPat
         del hook, name
         return FakeConnection()
 
-    monkeypatch.setattr(settings, "load_settings", load_settings)
+    monkeypatch.setattr(loading, "load_settings", load_settings)
     monkeypatch.setattr(EtcdHook, "aget_connection", get, raising=False)
     assert asyncio.run(EtcdHook("etcd_default").aconfig()).environment == "default"
     assert threads

@@ -13,7 +13,8 @@ from coordinator.cli.checkup import (
     tasks_by_environment,
 )
 from coordinator.cli.finding import Finding, Grade
-from coordinator.config.settings import EnvironmentSettings, Settings
+from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.settings import Settings
 from coordinator.model.bounds import MIB
 from coordinator.model.documents import parse_document
 from coordinator.model.references import PipelineRef

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from coordinator.cli.failures import ExitCode
-from coordinator.config.settings import EnvironmentSettings
+from coordinator.config.environments import EnvironmentSettings
 from coordinator.model.documents import parse_document
 from tests.command_line import Cli
 
@@ -132,13 +132,15 @@ def test_success_and_failure_of_one_workflow_are_its_end(cli: Cli, tmp_path: Pat
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ('{"source_workflow_id": "a",}', "orders.json:1:28: not JSON"),
+        ('{"source_workflow_id": "a",}', "orders.json:1:27: trailing comma"),
+        ('{"source_workflow_id": "a", "source_workflow_id": "b"}', "orders.json:1:29: the key 'source_workflow_id' is"),
+        ('{"source_workflow_id": NaN}', "orders.json: NaN: JSON knows finite numbers only"),
         ("[]", "expected a JSON object"),
         ({"a": 1}, "neither a mapping"),
         ({"source_workflow_id": 7, "target": {}}, "orders.json: source_workflow_id: Input should be a valid string"),
         ({"source_workflow_id": " ", "target": {}}, "orders.json: source_workflow_id: String should have at least 1"),
         ({"source_workflow_id": "a", "target": {"on_success": {}}}, "target.on_success: Input should be a valid list"),
-        ("[" * 100_000, "not JSON"),
+        ("[" * 100_000, "nested deeper than"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused_with_its_place(

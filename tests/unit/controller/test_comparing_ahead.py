@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from coordinator.commands.proposal import Proposal
-from coordinator.config.settings import EnvironmentSettings, PublicationSettings, Settings
+from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.publication import PublicationSettings
+from coordinator.config.settings import Settings
 from coordinator.controller.clock import SystemClock
 from coordinator.controller.leading.dag_checks import DagChecks
 from coordinator.controller.leading.publisher import Publisher, Writer

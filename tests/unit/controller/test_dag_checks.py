@@ -6,7 +6,15 @@ import threading
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from coordinator.controller.leading.dag_checks import AGAIN_AFTER, AWAY_AFTER, PATIENCE, RENEWED_AFTER, DagChecks
+from coordinator.controller.leading.dag_checks import (
+    AGAIN_AFTER,
+    AWAY_AFTER,
+    PATIENCE,
+    PAUSED_AGAIN_AFTER,
+    RENEWED_AFTER,
+    DagChecks,
+)
+from coordinator.controller.leading.paused_dags import PausedDags
 from coordinator.controller.leading.unknown_dags import LOOKED_EVERY, UnknownDags, in_words
 from coordinator.controller.state.cache import Cache
 from coordinator.model.documents.document import parse_document
@@ -15,6 +23,8 @@ from coordinator.model.publishing.publication import Publication, Published
 from coordinator.model.references import PipelineRef
 from coordinator.runners.port import NO_TASKS, EnvironmentFault, EnvironmentReport
 from coordinator.store.keys import Keys
+from tests.worlds.simulated import SimulatedWorld
+from tests.worlds.world import PARTITION
 
 A, B, FAR = (PipelineRef.parse(name) for name in ("A", "B", "far/C"))
 
@@ -24,6 +34,7 @@ class Environment:
 
     def __init__(self, *missing: str) -> None:
         self.missing = set(missing)
+        self.paused: set[str] = set()
         self.problem: str | None = None
         self.fault = EnvironmentFault.UNREACHABLE
         self.asked: list[list[str]] = []
@@ -36,7 +47,8 @@ class Environment:
         self.may_answer.wait(10)
         if self.problem is not None:
             return EnvironmentReport(problem=self.problem, fault=self.fault)
-        return EnvironmentReport("3.0", missing_dags=tuple(one for one in dag_ids if one in self.missing))
+        missing, paused = ([one for one in dag_ids if one in ours] for ours in (self.missing, self.paused))
+        return EnvironmentReport("3.0", missing_dags=tuple(missing), paused_dags=tuple(paused))
 
     def __getattr__(self, name: str) -> Any:
         raise AssertionError(f"nobody needs {name}")
@@ -215,3 +227,45 @@ def test_unknown_dags_are_looked_for_until_all_are_known_and_again_when_somethin
     stage.answered()
     look()
     assert unknown.problem is None, "what was missing is asked about until it is there"
+
+
+def test_a_paused_dag_is_told_while_its_run_is_queued() -> None:
+    here, world = Environment(), SimulatedWorld()
+    here.paused = {"D"}
+    stage = Stage(default=here)
+    assert world.watcher is not None
+    paused = PausedDags(world.watcher.reconciler.propagation, stage.checks, clock=lambda: stage.now)
+    pipelines = {PipelineRef("default", name) for name in "UDE"}
+
+    def told() -> str | None:
+        stage.now += RENEWED_AFTER
+        stage.checks.known(pipelines)
+        stage.answered()
+        paused.look()
+        return paused.problem
+
+    world.dependencies({"D": "U", "E": "D"})
+    world.by_hand("U", "D", "E")
+    assert told() is None
+    world.trigger("U")
+    world.run("U")
+    world.settle()
+    assert told() == (
+        f"D is paused, and its run is queued in {PARTITION}; Airflow does not start these runs: unpause the DAGs, or "
+        "mark the runs as failed"
+    )
+    world.start("D")
+    world.settle()
+    assert told() is None, "it runs all the same"
+    world.finish("D")
+    world.settle()
+    assert told() is None, "E is queued, and is not paused"
+    here.paused = {"E"}
+    assert "E is paused" in (told() or "")
+    here.paused = set()
+    stage.now += PAUSED_AGAIN_AFTER
+    stage.checks.known(pipelines)
+    stage.answered()
+    assert here.asked[-1] == ["E"], "and is asked about sooner"
+    paused.look()
+    assert paused.problem is None

@@ -5,14 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 import threading
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 
 import pytest
 
 from coordinator.controller.backoff import Backoff
-from coordinator.controller.dispatch.dispatcher import AT_HAND, STALE_AFTER, Dispatcher, EnvironmentLimits
+from coordinator.controller.dispatch.dispatcher import AT_HAND, AWAY_AFTER, STALE_AFTER, Dispatcher, EnvironmentLimits
 from coordinator.controller.dispatch.jobs import ChangesSeen, Effect, EffectDone, LookDone, Recalled
 from coordinator.controller.dispatch.look_queue import ASKED_IN_A_LOOK, FOLLOWED_IN_A_LOOK
 from coordinator.controller.dispatch.pools import Pools
@@ -24,6 +23,7 @@ from coordinator.model.trigger import Action
 from coordinator.runners.port import (
     NO_TASKS,
     Changed,
+    Delivered,
     EnvironmentReport,
     EnvironmentUnavailable,
     Happened,
@@ -33,6 +33,8 @@ from coordinator.runners.port import (
     ObservedRun,
     Outcome,
     Permit,
+    Refused,
+    RequestRefused,
     RunOrTask,
     RunRef,
     StartRequest,
@@ -141,17 +143,37 @@ def test_no_more_effects_are_handed_out_than_the_executor_can_soon_run(bench: Be
     assert len(bench.jobs.waiting) == 2
 
 
+@pytest.mark.parametrize(
+    ("answer", "counted"),
+    [
+        (Happened(ObservedRun("d", "r", State.QUEUED, None)), "answered"),
+        (Delivered(), "answered"),
+        (NotHappened("no such run"), "answered"),
+        (Refused(403, "no"), "refused"),
+        (RequestRefused("no", status=403), "refused"),
+        (EnvironmentUnavailable("away"), "unanswered"),
+        (LeadershipLost("a test"), "not_sent"),
+    ],
+)
+def test_requests_are_counted_by_what_came_of_them(bench: Bench, answer: Outcome | Exception, counted: str) -> None:
+    bench.runner.answer = answer
+    bench.start("one")
+    bench.dispatcher.pump(0.0)
+    bench.work(0.0)
+    assert bench.dispatcher.answers == {("start", counted): 1}
+
+
 def test_of_one_environments_effects_no_more_run_at_once_than_its_limit() -> None:
     """Airflow on SQLite takes one trigger at a time; a look beside it does no harm."""
     running, most, done = 0, 0, threading.Semaphore(0)
-    lock = threading.Lock()
+    lock, together = threading.Lock(), threading.Barrier(2, timeout=10)
 
     def job() -> EffectDone:
         nonlocal running, most
         with lock:
             running += 1
             most = max(most, running)
-        time.sleep(0.002)  # long enough for another one to overlap, if it may
+        together.wait()  # for another one beside it
         with lock:
             running -= 1
         return EffectDone("default", Target(PipelineRef("default", "d"), "p"), "t", Effect.START)
@@ -441,3 +463,27 @@ def test_what_somebody_asks_for_while_it_is_followed_is_asked_once(bench: Bench)
     bench.runner.answers_in_time = None
     assert looked_at(bench) == [2, 1]
     assert bench.dispatcher.is_idle()
+
+
+def test_an_environment_that_answers_no_request_for_a_minute_is_a_problem(bench: Bench) -> None:
+    bench.runner.answer = EnvironmentUnavailable("timed out")
+    now = 0.0
+    while now < AWAY_AFTER:
+        bench.start(str(now))
+        bench.dispatcher.pump(now)
+        bench.work(now)
+        assert bench.dispatcher.problem(now) is None
+        now += 30.0
+    assert bench.dispatcher.problem(now) is None, "and no request waits for it"
+    bench.start("waits")
+    says = "it has not answered any request for more than a minute: timed out"
+    assert bench.dispatcher.problem(now) == says
+    bench.dispatcher.pump(now)
+    assert bench.dispatcher.problem(now) == says
+    bench.work(now)
+    now += 60.0  # longer than it backs off
+    bench.runner.answer = Happened(ObservedRun("d", "r", State.QUEUED, None))
+    bench.start("one more")
+    bench.dispatcher.pump(now)
+    bench.work(now)
+    assert bench.dispatcher.problem(now) is None

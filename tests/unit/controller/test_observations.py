@@ -124,3 +124,10 @@ def test_a_run_that_is_queued_again_is_a_newer_attempt(policy: Followed | None) 
     assert found is not None
     assert found.queued_at is not None
     assert found.queued_at > NOON
+
+
+@pytest.mark.promise("following")
+@pytest.mark.parametrize("at", [NOON - SECOND, NOON, LATER], ids=["behind", "the same", "ahead"])
+def test_a_run_that_is_queued_again_begins_just_after_its_attempt_before(at: datetime) -> None:
+    """Whatever the clock of the web server that has answered: its real start is later."""
+    assert estimated(at).after(NOON).queued_at == NOON + timedelta(microseconds=1)

@@ -26,6 +26,7 @@ from coordinator.model.publishing.publication import Publication, dump_publicati
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.retention.watermark import Watermark, dump_watermark
 from coordinator.model.runstate import Attempt, RunStateDocument, State
+from coordinator.model.taskstate import TaskState, dump_task_state
 from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record
 from coordinator.reading.reading import Reading, read, read_newest
 from coordinator.reading.wanted_keys import About
@@ -64,12 +65,14 @@ class CountingStore(MemoryStore):
 
 @st.composite
 def documents(draw: st.DrawFn) -> tuple[list[str], dict[str, Any]]:
+    """Names of pipelines, and a document in which they may also wait for the task ``t`` of one."""
     names = [f"p{number}" for number in range(draw(st.integers(2, 7)))]
     document: dict[str, Any] = {}
     for number, name in enumerate(names[1:], 1):
         if number == 1 or draw(st.sampled_from((True, True, False))):
+            task = st.fixed_dictionaries({"pipeline": st.sampled_from(names[:number]), "task": st.just("t")})
             document[name] = {
-                "upstream": draw(conditions(names[:number])),
+                "upstream": draw(conditions(names[:number]) | task),
                 "rerun": draw(st.sampled_from(("clear", "new_run", "ignore", "hold"))),
                 "settle": draw(st.sampled_from(("wave", "wave", "direct"))),
             }
@@ -95,6 +98,11 @@ def worlds(draw: st.DrawFn) -> CountingStore:
 
     for target in draw(st.lists(st.sampled_from(targets), unique=True, max_size=25)):
         what = draw(st.sampled_from(("state", "state", "record", "record", "order")))
+        if what == "state" and draw(st.booleans()):
+            ended, run = draw(st.sampled_from((State.RUNNING, State.SUCCESS, State.FAILED))), attempt()
+            task = TaskState(ended, Attempt(run.run_id, number=1), run.queued_at, run=run, ended_at=run.queued_at)
+            of_task = Target(target.pipeline._replace(task="t"), target.partition)
+            puts.append(Put(KEYS.state(of_task), dump_task_state(task, reported_by="")))
         if what in ("state", "record") or draw(st.booleans()):
             said = attempt()
             state = RunStateDocument(
@@ -191,11 +199,27 @@ def test_what_would_run_because_of_an_act_is_the_same(store: CountingStore, data
 
 
 @pytest.mark.slow
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@given(worlds())
+def test_what_would_run_once_a_hold_is_released_is_the_same(store: CountingStore) -> None:
+    full, targets = in_full(store)
+
+    def steps(reading: Reading, pipeline: PipelineRef) -> Any:
+        graph, cache = reading.propagation.graph, reading.cache
+        return cascade(
+            graph, cache, {}, released=pipeline, known=list(cache.targets()), revision=cache.revision, now=NOW
+        )
+
+    for pipeline in {target.pipeline.whole for target in targets}:
+        assert steps(read(store, KEYS, at=NOW, about=About(pipeline, below=True)), pipeline) == steps(full, pipeline)
+
+
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(worlds(), st.integers(1, 5))
 def test_the_newest_partitions_are_found_by_their_names_and_decided_alike(store: CountingStore, most: int) -> None:
     full, targets = in_full(store)
-    for pipeline in {target.pipeline for target in targets}:
+    for pipeline in {target.pipeline for target in targets if not target.pipeline.task}:
         part, names = read_newest(store, KEYS, pipeline, most=most)
         assert names.newest == read_newest(store, KEYS, pipeline, most=100)[1].newest[:most]
         assert names.count == len(read_newest(store, KEYS, pipeline, most=100)[1].newest)

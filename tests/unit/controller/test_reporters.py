@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from coordinator.config.settings import EnvironmentSettings
+from coordinator.config.environments import EnvironmentSettings
 from coordinator.controller.state.cache import Cache
 from coordinator.controller.state.problems import SHOWN
 from coordinator.controller.state.reporters import TIME_TO_START, WAITING, HealthOfReporters, Listening

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from coordinator.config.settings import EnvironmentSettings, Settings
+from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.settings import Settings
 from coordinator.controller.messages import Message
 from coordinator.controller.service import Watcher
 from coordinator.model.references import PipelineRef, Target

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator.commands.acts import Act, Signature, Verb, put_of
-from coordinator.config.settings import RetentionSettings
+from coordinator.config.retention import RetentionSettings
 from coordinator.controller.retention.removal import EVALUATED, LOOKED_AT
 from coordinator.controller.retention.sweeper import RETRY, Sweeper
 from coordinator.controller.state.cache import Cache

@@ -7,7 +7,7 @@ import threading
 import pytest
 import structlog
 
-from coordinator.config.settings import EnvironmentSettings
+from coordinator.config.environments import EnvironmentSettings
 from coordinator.controller.clock import SystemClock
 from coordinator.controller.leading.dag_checks import DagChecks
 from coordinator.controller.leading.misnamed_reporters import MisnamedReporters

@@ -94,7 +94,7 @@ def test_a_sensor_whose_own_environment_is_not_configured_is_refused(world: Simu
     answer = read_wait(found.value)
     assert isinstance(answer, Wait)
     assert answer.status is WaitStatus.REFUSED
-    assert "'nope' is no environment of the coordinator; configured are default, team_b" in answer.reason
+    assert "'nope' is not configured; when the watcher started, these were: default, team_b" in answer.reason
 
 
 def _until_gone(world: SimulatedWorld, key: str) -> None:

@@ -14,7 +14,7 @@ import structlog
 from coordinator.commands.proposal import Proposal, Signature
 from coordinator.commands.publish import apply, read_publications
 from coordinator.commands.report import write_report
-from coordinator.config.settings import PublicationSettings
+from coordinator.config.publication import PublicationSettings
 from coordinator.controller.clock import SystemClock
 from coordinator.controller.leading import publisher
 from coordinator.controller.leading.dag_checks import DagChecks
@@ -324,6 +324,21 @@ def test_a_resumption_of_very_much_is_refused_until_it_is_accepted(store: Memory
     watcher.lead()
     assert in_force(store) == (3, ["D <- A", "E <- A"])
     assert watcher.publisher.problem is None
+
+
+def test_a_refused_file_is_a_problem_again_once_its_watcher_leads_again(store: MemoryStore, start: Start) -> None:
+    """One that was frozen for longer than its lease has followed in between, and has compared the file as a standby."""
+    watcher = start({"D": ["A", "B", "C", "F", "G", "H"], "E": "A"})
+    watcher.lead()
+    watcher.edit({"E": "A"})
+    watcher.lead()
+    refused = watcher.publisher.problem
+    assert refused is not None
+    watcher.follow()
+    assert watcher.publisher.problem is None, "who leads shows it"
+    watcher.lead()
+    assert watcher.publisher.problem == refused
+    assert in_force(store)[0] == 1
 
 
 def test_a_file_that_is_too_large_is_a_problem_until_it_is_edited(

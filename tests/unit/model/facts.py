@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from coordinator.controller.state.produced import Produced
 from coordinator.controller.state.waits import Waits
 from coordinator.model.hold import Hold
 from coordinator.model.references import PipelineRef, Target
@@ -21,6 +22,7 @@ class Facts:
     holds: dict[PipelineRef, Hold | Unreadable] = field(default_factory=dict)
     watermarks: dict[PipelineRef, Watermark] = field(default_factory=dict)
     waits: Waits = field(default_factory=Waits)
+    produced: Produced = field(default_factory=Produced)
 
     def state(self, target: Target) -> SeenState | None:
         return self.states.get(target)
@@ -38,7 +40,7 @@ class Facts:
         return self.waits.sensors(target)
 
     def runs_behind(self, upstream: Target) -> Iterable[Target]:
-        return self.waits.runs_behind(upstream)
+        return (*self.waits.runs_behind(upstream), *self.produced.behind(upstream))
 
     def watermark(self, pipeline: PipelineRef) -> Watermark | None:
         return self.watermarks.get(pipeline)

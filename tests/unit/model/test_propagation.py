@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coordinator.model.assets.completions import AssetCompletion, Emission
+from coordinator.model.assets.names import asset_of
 from coordinator.model.conditions import AtLeast, Condition, Dependency, On, leaves
 from coordinator.model.consumption import Consumed, Consumption
 from coordinator.model.deadline import AfterFirstInput
@@ -16,6 +19,7 @@ from coordinator.model.dependencies import Downstream, OnLate, Rerun, Settle
 from coordinator.model.evaluation import all_inputs
 from coordinator.model.graph import Graph, Node, SensorEdge
 from coordinator.model.hold import Hold
+from coordinator.model.loops import comes_of
 from coordinator.model.order import GivenOrder, Order
 from coordinator.model.partitions import (
     FanOut,
@@ -39,6 +43,7 @@ from coordinator.model.waits import Completion, SensorRerun, Wait, WaitStatus
 from tests.unit.model.facts import Facts
 
 PIPELINES = [PipelineRef("default", f"p{number}") for number in range(8)]
+ASSET = asset_of("default", "s3://lake/x")
 PARTITION = "2026-11-20T00:00:00Z"
 PARTITIONS = (PARTITION, "2026-11-20T01:00:00Z", "2026-11-21T00:00:00Z", "all")
 EPOCH = datetime(2026, 11, 20, tzinfo=UTC)
@@ -65,6 +70,7 @@ class Anew:
         self._facts = facts
         self._heard_of = heard_of
         self._readiness: dict[Target, Readiness] = {}
+        self.comes_of = partial(comes_of, graph, facts)
         self.now = now
         self.state, self.record, self.hold = facts.state, facts.record, facts.hold
         self.order, self.watermark = facts.order, facts.watermark
@@ -140,12 +146,12 @@ def order_of(partition: str) -> tuple[bool, str]:
 def conditions(upstreams: list[PipelineRef]) -> st.SearchStrategy[Condition]:
     leaf = st.builds(
         Dependency,
-        st.sampled_from([*upstreams, *(one._replace(task="t") for one in upstreams)]),
+        st.sampled_from([*upstreams, *(one._replace(task="t") for one in upstreams if one != ASSET)]),
         st.sampled_from(On),
         st.sampled_from(MAPPINGS),
         st.sampled_from((True, True, False)),
         st.sampled_from((None, None, timedelta(hours=1))),
-    )
+    ).filter(lambda one: one.upstream != ASSET or one.mapping != Latest())  # :class:`Anew` would ask itself for ever
     return st.recursive(
         leaf,
         lambda inner: st.lists(inner, min_size=1, max_size=3).flatmap(
@@ -156,11 +162,12 @@ def conditions(upstreams: list[PipelineRef]) -> st.SearchStrategy[Condition]:
 
 
 @st.composite
-def graphs(draw: st.DrawFn) -> Graph:
+def graphs(draw: st.DrawFn, *, asset: bool = False) -> Graph:
+    """:param asset: whether pipelines may wait for :data:`ASSET`, too."""
     nodes = []
     for number, pipeline in enumerate(PIPELINES):
         if number and draw(st.booleans()):
-            condition = draw(conditions(PIPELINES[:number]))
+            condition = draw(conditions([*PIPELINES[:number], *([ASSET] if asset else [])]))
             downstream = Downstream(
                 pipeline,
                 condition,
@@ -250,9 +257,31 @@ def sensor_changes() -> st.SearchStrategy[Change]:
     return st.tuples(st.sampled_from(("sensor 1", "sensor 2")), targets(), st.none() | waits | waits)
 
 
+def asset_changes() -> st.SearchStrategy[Change]:
+    """Completions of the asset, emitted by runs of up to two targets, or by nobody; before or after these began."""
+    moments = st.integers(0, 4).map(lambda minutes: EPOCH + timedelta(minutes=minutes))
+    emissions = st.builds(Emission, targets(), st.just("r"), moments, moments)
+    completions = st.builds(
+        AssetCompletion,
+        st.just(State.SUCCESS),
+        st.builds(Attempt, st.just("r"), moments),
+        moments,
+        event=st.just("e"),
+        event_revision=st.integers(0, 40),
+        emissions=st.lists(emissions, max_size=2, unique_by=lambda one: one.producer).map(tuple),
+    )
+    of_asset = st.sampled_from(PARTITIONS).map(lambda partition: Target(ASSET, partition))
+    return st.tuples(st.just("asset"), of_asset, st.none() | completions | completions)
+
+
 def apply(facts: Facts, kind: str, target: Target, value: object, revision: int) -> list[Target]:
     """:returns: what is to be decided anew."""
     match kind, value:
+        case "asset", _:
+            seen = SeenState(value, revision) if isinstance(value, AssetCompletion) else None
+            facts.produced.exchange(target, facts.states.pop(target, None), seen)
+            if seen is not None:
+                facts.states[target] = seen
         case "state", RunState() | Unreadable():
             facts.states[target] = SeenState(value, revision)
         case "state", _:
@@ -325,6 +354,26 @@ def test_sensors_count_as_deciding_anew_says(without: Graph, sequence: list[Chan
     heard_of: set[Target] = set()
     for number, (kind, target, value) in enumerate(sequence, 1):
         decisions = refresh(propagation, kind, apply(facts, kind, target, value, number))
+        heard_of |= {decision.target for decision in decisions}
+        assert_same(propagation, Anew(graph, facts, heard_of, propagation.now), graph, heard_of)
+
+
+@pytest.mark.slow
+@settings(max_examples=200, deadline=None)
+@given(graphs(asset=True), st.lists(changes() | asset_changes(), max_size=40), st.booleans())
+def test_assets_count_as_deciding_anew_says(without: Graph, sequence: list[Change], is_known: bool) -> None:
+    """Any pipeline may emit an asset that any waits for, itself too. :param is_known: before its first event."""
+    everything = {SensorEdge(ASSET, one, same_partition=False): 1 for one in PIPELINES}
+    graph = without.with_sensors(everything if is_known else {})
+    facts = Facts()
+    propagation = Propagation(graph, facts, now=EPOCH + timedelta(minutes=60))
+    heard_of: set[Target] = set()
+    for number, (kind, target, value) in enumerate(sequence, 1):
+        touched = apply(facts, kind, target, value, number)
+        if kind == "asset" and not is_known:
+            graph = without.with_sensors(facts.produced.edges())
+            propagation.exchange_graph(graph, {*facts.states, *facts.records, *facts.orders})
+        decisions = refresh(propagation, kind, touched)
         heard_of |= {decision.target for decision in decisions}
         assert_same(propagation, Anew(graph, facts, heard_of, propagation.now), graph, heard_of)
 

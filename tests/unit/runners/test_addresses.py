@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator.config.settings import EnvironmentSettings
+from coordinator.config.environments import EnvironmentSettings
 from coordinator.model.trigger import Action
 from coordinator.runners.airflow import AirflowRunner
 from coordinator.runners.airflow.client import addressable, addressable_dag

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from coordinator.config.settings import EnvironmentSettings
+from coordinator.config.environments import EnvironmentSettings
 from coordinator.model import bounds
 from coordinator.runners.airflow.answers import Answer, RunAnswer, RunsAnswer, VersionAnswer, read_retry_after
 from coordinator.runners.airflow.client import AirflowClient

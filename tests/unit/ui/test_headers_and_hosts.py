@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from coordinator.config.settings import EnvironmentSettings
+from coordinator.config.environments import EnvironmentSettings
 from coordinator.ui.airflow_pages import airflow_pages
 from coordinator.ui.headers import policy
 from coordinator.ui.hosts import host_in

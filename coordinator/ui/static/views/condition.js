@@ -28,7 +28,7 @@ export function tree(lines, known) {
 function row(line, about, known) {
   let words = withAges(line.text);
   if (line.name && line.about) words = replaced(words, line.name, pipelineLink(line.about, line.name));
-  else if (about?.run_id) words = replaced(words, about.run_id, runLink(known, pipelineOf(about.pipeline, about.task), about.run_id));
+  else if (about?.run_id) words = replaced(words, about.run_id, runLink(known, pipelineOf(about.run_of ?? about.pipeline, about.task), about.run_id));
   if (line.holds === null) return el("div.row.detail", {}, el("span", {}, words));
   return el("div.row", {}, mark(line), el("span", {}, words));
 }

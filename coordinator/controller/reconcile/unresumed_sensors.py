@@ -1,4 +1,4 @@
-"""Waits that have passed, and whose sensors have not gone on: their triggerer has not taken the answer
+"""Waits that have passed, and whose sensors have not resumed: their triggerer has not read the answer
 (docs/architecture.md#waits).
 """
 
@@ -17,7 +17,7 @@ from coordinator.model.explanation.words import moment
 from coordinator.model.references import Target, WaitRef
 from coordinator.model.taskstate import TaskInstance
 from coordinator.model.view import readable_state
-from coordinator.model.waits import Wait, WaitStatus, at_the_triggerer, untaken_place, untaken_place_of_more
+from coordinator.model.waits import Wait, WaitStatus, at_the_triggerer, unresumed_place, unresumed_place_of_more
 from coordinator.runners.port import TaskRef
 
 _log = structlog.get_logger(__name__)
@@ -29,11 +29,11 @@ _DEFERRED = "deferred"
 """Airflow's state of a task that waits for its trigger. Afterwards it is scheduled, as any other."""
 
 
-class UntakenAnswers:
+class UnresumedSensors:
     """Looks at the task of a sensor that has passed until it has ended. Used by the deciding thread only.
 
     :param every: seconds until the first look; later pauses grow. A task that is still deferred :data:`PATIENCE` times
-        as long after its wait has passed has not taken the answer.
+        as long after its wait has passed has not read the answer.
     :ivar problems: the sensors whose tasks have not, by place. Any thread may read them.
     """
 
@@ -41,17 +41,17 @@ class UntakenAnswers:
         self._cache = cache
         self._within = timedelta(seconds=every * PATIENCE)
         self._following = Following(every=every)
-        self._untaken: dict[Target, tuple[datetime, WaitRef]] = {}
+        self._unresumed: dict[Target, tuple[datetime, WaitRef]] = {}
         self._is_told = True
         self.problems: Mapping[str, str] = {}
 
     def clear(self) -> None:
         self._following.clear()
-        self._untaken.clear()
+        self._unresumed.clear()
         self._is_told, self.problems = True, {}
 
     def begin_term(self, now: float) -> None:
-        """Look at those whose runs go on: whether their tasks have taken the answer is known to nobody else."""
+        """Look at those whose runs go on: whether their tasks have resumed is known to nobody else."""
         for seen in self._cache.waits:
             state = readable_state(self._cache.state(seen.ref.run))
             if state is not None and not state.state.is_terminal and state.attempt.run_id == seen.ref.run_id:
@@ -87,29 +87,33 @@ class UntakenAnswers:
         if found is None or found.has_ended or is_another or wait.passed_at is None:
             self._forget(ref.name)
         elif found.state != _DEFERRED:
-            self._is_told = self._untaken.pop(ref.name, None) is None and self._is_told
-        elif now - wait.passed_at > self._within and ref.name not in self._untaken:
-            self._untaken[ref.name] = (wait.passed_at, ref)
+            self._is_told = self._unresumed.pop(ref.name, None) is None and self._is_told
+        elif now - wait.passed_at > self._within and ref.name not in self._unresumed:
+            self._unresumed[ref.name] = (wait.passed_at, ref)
             self._is_told = False
             run = ref.run
             _log.warning(
-                "wait.not_taken", pipeline=str(run.pipeline), partition=run.partition, task=ref.task_id, run=ref.run_id
+                "wait.not_resumed",
+                pipeline=str(run.pipeline),
+                partition=run.partition,
+                task=ref.task_id,
+                run=ref.run_id,
             )
 
     def _forget(self, name: Target) -> None:
         self._following.want(name, None, now=0.0)
-        self._is_told = self._untaken.pop(name, None) is None and self._is_told
+        self._is_told = self._unresumed.pop(name, None) is None and self._is_told
 
     def _as_problems(self) -> dict[str, str]:
-        named = nsmallest(NAMED, self._untaken.values())
+        named = nsmallest(NAMED, self._unresumed.values())
         found = {
-            untaken_place(ref): f"has passed{moment('at', passed_at)}, and its task has not taken that: "
+            unresumed_place(ref): f"passed{moment('at', passed_at)}, but its task has not resumed: "
             f"{at_the_triggerer(ref.run.pipeline.environment)}"
             for passed_at, ref in named
         }
-        more = Counter(ref.run.pipeline.environment for _, ref in self._untaken.values())
+        more = Counter(ref.run.pipeline.environment for _, ref in self._unresumed.values())
         more.subtract(ref.run.pipeline.environment for _, ref in named)
         for environment, count in sorted((+more).items()):
-            says = f"{count:,} more have passed, and their tasks have not taken that: {at_the_triggerer(environment)}"
-            found[untaken_place_of_more(environment)] = says
+            says = f"{count:,} more have passed, but their tasks have not resumed: {at_the_triggerer(environment)}"
+            found[unresumed_place_of_more(environment)] = says
         return found

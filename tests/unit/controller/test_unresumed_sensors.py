@@ -1,4 +1,4 @@
-"""A sensor that has passed, and whose task stays deferred, is a problem: its triggerer has not taken the answer."""
+"""A sensor that has passed, and whose task stays deferred, is a problem: its triggerer has not read the answer."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import pytest
 import structlog
 
 from coordinator.cli.wait_list import wait_as_json, waits_of
-from coordinator.controller.reconcile.untaken_answers import NAMED
+from coordinator.controller.reconcile.unresumed_sensors import NAMED
 from coordinator.reading.explaining import explained
 from coordinator.reading.reading import read
-from coordinator.reading.untaken_sensors import untaken_in
+from coordinator.reading.unresumed_sensors import unresumed_in
 from coordinator.store.port import Put
 from coordinator.store.presence import Presence, Progress
 from tests.worlds.simulated import SimulatedWorld
@@ -57,9 +57,9 @@ def test_a_sensor_that_has_passed_and_stays_deferred_is_a_problem(world: Simulat
     with structlog.testing.capture_logs() as logs:
         later(world, 180)
     assert PLACE in problems(world)
-    assert "has passed at 20" in problems(world)[PLACE]
+    assert "passed at 20" in problems(world)[PLACE]
     assert "look at the triggerer of default" in problems(world)[PLACE]
-    assert len([one for one in logs if one["event"] == "wait.not_taken"]) == 1
+    assert len([one for one in logs if one["event"] == "wait.not_resumed"]) == 1
     assert world.answer("D", "sensor") == "passed"
     world.task("D", "sensor", "running")
     later(world)
@@ -115,7 +115,7 @@ def test_of_many_some_are_named_and_the_others_counted() -> None:
     later(world, 180)
     found = problems(world)
     assert len(found) == NAMED + 1
-    assert found["sensors of default"].startswith("3 more have passed, and their tasks have not taken that: look at")
+    assert found["sensors of default"].startswith("3 more have passed, but their tasks have not resumed: look at")
 
 
 def test_waits_goes_on_showing_it(world: SimulatedWorld) -> None:
@@ -131,10 +131,10 @@ def test_waits_goes_on_showing_it(world: SimulatedWorld) -> None:
     (seen,) = waits_of(reading, None, all_=False)
     assert seen.value.passed_at is not None  # type: ignore[union-attr]
     at = seen.value.passed_at + timedelta(minutes=12)  # type: ignore[union-attr]
-    told = wait_as_json(reading, seen, at, waiting=None, untaken=untaken_in(reading))
-    assert (told["status"], told["untaken"]) == ("passed", True)
-    assert told["says"] == "passed 12 min 0 s ago, not taken by its task"
+    told = wait_as_json(reading, seen, at, waiting=None, unresumed=unresumed_in(reading))
+    assert (told["status"], told["unresumed"]) == ("passed", True)
+    assert told["says"] == "passed 12 min 0 s ago, its task has not resumed"
     found = explained(world.store, world.keys, target("D").pipeline, PARTITION, limits={})
-    assert any(note.startswith("its sensor sensor has passed at 20") for note in found.notes)
+    assert any(note.startswith("its sensor sensor passed at 20") for note in found.notes)
     (remedy,) = told["remedies"]
     assert remedy.startswith("look at the triggerer of default")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from coordinator.config.settings import EtcdSettings
+from coordinator.config.etcd import EtcdSettings
 from coordinator.reading.reading import read
-from coordinator.reading.untaken_sensors import untaken_in
+from coordinator.reading.unresumed_sensors import unresumed_in
 from tests.worlds.real import RealWorld
 
 
@@ -23,6 +23,6 @@ def test_a_sensor_that_stays_deferred_is_told_in_the_presence(etcd_settings: Etc
         world.start("D")
         world.task("D", "sensor", "deferred")
         world.wait("D", "sensor", "U")
-        world.settle_until(lambda: any(untaken_in(read(world.store, world.keys))), "it is told")
+        world.settle_until(lambda: any(unresumed_in(read(world.store, world.keys))), "it is told")
         world.task("D", "sensor", "success")
-        world.settle_until(lambda: not untaken_in(read(world.store, world.keys)), "it is told no more")
+        world.settle_until(lambda: not unresumed_in(read(world.store, world.keys)), "it is told no more")
