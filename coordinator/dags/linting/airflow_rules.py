@@ -17,6 +17,8 @@ from coordinator.errors import ConfigurationError
 _PREFIX: Final = "AIR"
 _OF_PREVIEW: Final = ("AIR003", "AIR304")
 """Rules that ruff still calls a preview: reading Variables outside of tasks, and what differs at each import."""
+SINCE: Final = "0.15.6"
+"""An older ruff does not know them; the extra ``dags`` asks for this one."""
 
 
 def ruff_command() -> list[str] | None:
@@ -51,7 +53,9 @@ def airflow_rules(command: Sequence[str], files: Sequence[Path]) -> list[Finding
     )
     if ended.returncode not in (0, 1):
         said = ended.stderr.decode(errors="replace").strip()
-        raise ConfigurationError(f"ruff ended with {ended.returncode}: {said}; correct its configuration")
+        raise ConfigurationError(
+            f"ruff ended with {ended.returncode}: {said}; correct its configuration, or install ruff {SINCE} or later"
+        )
     names = {str(one.absolute()): str(one) for one in files}
     return [_finding(one, names) for one in json.loads(ended.stdout) if (one["code"] or "").startswith(_PREFIX)]
 
