@@ -5,7 +5,8 @@ written to; ``time_limit``, in seconds for each file. It loads Airflow once, and
 stdout are lines of JSON: ``{"file": ...}`` when a file begins, then what was found about it.
 
 What a file does is refused by an audit hook (https://docs.python.org/3/library/audit_events.html), by stand-ins for the
-functions that read Airflow's database, and, on Linux, for what libraries written in C do, by the kernel.
+functions that read Airflow's database, and, on Linux, for what libraries written in C do, by the kernel. That keeps
+mistakes from doing harm. It keeps nobody from it who means harm: the file runs in the same process as the hook.
 
 Nothing but the standard library is imported here, and nothing of this package.
 """
@@ -29,6 +30,7 @@ import select
 import signal
 import struct
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from functools import wraps
@@ -64,7 +66,21 @@ _EVENTS = {
 }
 """What is refused, by its audit event. Opening a file to write is looked at too."""
 
-_OF_AIRFLOW = {
+_DIRECTORIES = {
+    "os.remove": 1,
+    "os.rename": 2,
+    "os.mkdir": 1,
+    "os.rmdir": 1,
+    "os.link": 2,
+    "os.symlink": 1,
+    "os.chmod": 1,
+    "os.chown": 1,
+    "shutil.rmtree": 1,
+}
+"""How many of an event's last arguments are descriptors of directories, from which its paths are relative; -1: none."""
+
+_STAND_INS = {
+    "process": ("multiprocessing.util:spawnv_passfds",),
     "variable": (
         "airflow.sdk.definitions.variable:Variable.get",
         "airflow.sdk.definitions.variable:Variable.set",
@@ -83,7 +99,7 @@ _OF_AIRFLOW = {
     ),
     "database": ("airflow.utils.session:create_session",),
 }
-"""Functions of Airflow 3 and 2 that read its database, or ask its API server."""
+"""Functions of Airflow 3 and 2 that read its database, or ask its API server, and what no event tells."""
 
 _CONTEXTS = ("airflow.sdk.definitions._internal.contextmanager", "airflow.models.dag")
 """Where the DAGs stand that a file has made."""
@@ -93,10 +109,19 @@ DATABASE = "none.db"
 
 _DONE = 93
 """The exit code of a process that came to its end: a file that ends it itself has another."""
+_PATIENCE = 5
+"""Seconds after the time limit: then a process is ended that does not end itself."""
+_MOST_BYTES = 1 << 20
+"""Of what a process says."""
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-_CALLS = {"x86_64": (0xC000003E, (42, 59, 322)), "aarch64": (0xC00000B7, (203, 221, 281))}
-"""For the kernel: the architecture, and the numbers of connect, execve and execveat."""
+_CALLS = {
+    "x86_64": (0xC000003E, (42, 59, 322, 57, 58), 56),
+    "aarch64": (0xC00000B7, (203, 221, 281), 220),
+}
+"""For the kernel: the architecture, the numbers of connect, execve, execveat, fork and vfork, and that of clone."""
+_CLONE3 = 435
+_CLONE_THREAD = 0x10000
 
 
 class Refused(PermissionError):
@@ -108,22 +133,23 @@ class Guard:
 
     :param root: the DAG folder: the innermost line of it is what did something.
     :param home: a directory in which everything is allowed.
-    :param say: takes what was refused.
     """
 
-    def __init__(self, root: str, home: str, say: Callable[[dict[str, Any]], None]) -> None:
-        self._root, self._home, self._say = root, home, say
+    def __init__(self, root: str, home: str) -> None:
+        self._root, self._home = root, home
+        self._say: Callable[[dict[str, Any]], None] = lambda _: None
         self._is_on = True
         self._within = threading.local()
 
     def prepare(self) -> None:
         """Load Airflow, and put stand-ins where it reads its database."""
-        for rule, functions in _OF_AIRFLOW.items():
+        for rule, functions in _STAND_INS.items():
             for function in functions:
                 self._replace(function, rule)
 
-    def install(self) -> None:
-        """From now on, until the process ends."""
+    def install(self, say: Callable[[dict[str, Any]], None]) -> None:
+        """From now on, until the process ends. :param say: takes what was refused."""
+        self._say = say
         sys.addaudithook(self._audit)
         _refuse_by_kernel()
 
@@ -149,7 +175,7 @@ class Guard:
             if not isinstance(path, (str, bytes)) or not (flags or 0) & _WRITES:
                 return
             rule = "files"
-        if rule is None or (rule == "files" and self._is_at_home(arguments[0])):
+        if rule is None or (rule == "files" and self._is_at_home(event, arguments)):
             return
         self._refuse(rule, self._call(event, arguments))
 
@@ -160,10 +186,17 @@ class Guard:
         shown = arguments[1:2] if event == "subprocess.Popen" else arguments[:2]
         return f"{event}({', '.join(_shown(one) for one in shown if one is not None)})"
 
-    def _is_at_home(self, path: Any) -> bool:
-        if isinstance(path, bytes):
-            path = os.fsdecode(path)
-        return not isinstance(path, str) or path == os.devnull or is_below(path, self._home)
+    def _is_at_home(self, event: str, arguments: tuple[Any, ...]) -> bool:
+        """Whether all of its paths are: a file is renamed from one to another."""
+        paths = [os.fsdecode(one) for one in arguments if isinstance(one, (str, bytes))]
+        if event == "open":
+            paths = paths[:1]  # the other one is the mode
+        count = _DIRECTORIES.get(event, 0)
+        opened = [one for one in arguments[len(arguments) - count :] if isinstance(one, int) and one != -1]
+        bases = [os.path.realpath(f"/dev/fd/{one}") for one in opened] or [""]
+        return all(
+            path == os.devnull or is_below(os.path.join(base, path), self._home) for path in paths for base in bases
+        )
 
     def _replace(self, name: str, rule: str) -> None:
         module, _, path = name.partition(":")
@@ -179,7 +212,7 @@ class Guard:
 
         @wraps(function)
         def refused(*arguments: Any, **_: Any) -> Any:
-            given = [one for one in arguments if not isinstance(one, type)]
+            given = [one for one in arguments if not isinstance(one, type)][:1]  # what follows may be a secret
             self._refuse(rule, f"{path}({', '.join(map(_shown, given))})")
 
         setattr(holder, last, type(before)(refused) if isinstance(before, (classmethod, staticmethod)) else refused)
@@ -204,19 +237,22 @@ def _shown(value: Any) -> str:
 
 
 def _refuse_by_kernel() -> None:
-    """Connections and programs are refused by a seccomp filter, where the system has one.
+    """Connections, programs and processes are refused by a seccomp filter, where the system has one.
 
-    It is what a library that is written in C meets: it calls nothing that Python could see.
+    It is what a library that is written in C meets: it calls nothing that Python could see. Threads are allowed. What
+    clone3 is to make cannot be seen: as if the kernel had none, the C library calls clone then.
     """
     known = _CALLS.get(os.uname().machine)
     if sys.platform != "linux" or known is None:
         return
-    architecture, numbers = known
-    load, equal, give = 0x20, 0x15, 0x06
-    allow, refuse = 0x7FFF0000, 0x00050000 | 13  # EACCES
-    program = [(load, 0, 0, 4), (equal, 0, len(numbers) + 1, architecture), (load, 0, 0, 0)]
-    program += [(equal, len(numbers) - at, 0, number) for at, number in enumerate(numbers)]
-    program += [(give, 0, 0, allow), (give, 0, 0, refuse)]
+    architecture, numbers, clone = known
+    load, equal, has, give = 0x20, 0x15, 0x45, 0x06
+    allow, refuse, missing = 0x7FFF0000, 0x00050000 | 13, 0x00050000 | 38  # EACCES, ENOSYS
+    program = [(load, 0, 0, 4), (equal, 1, 0, architecture), (give, 0, 0, allow), (load, 0, 0, 0)]
+    for number in numbers:
+        program += [(equal, 0, 1, number), (give, 0, 0, refuse)]
+    program += [(equal, 0, 1, _CLONE3), (give, 0, 0, missing), (equal, 1, 0, clone), (give, 0, 0, allow)]
+    program += [(load, 0, 0, 16), (has, 0, 1, _CLONE_THREAD), (give, 0, 0, allow), (give, 0, 0, refuse)]
     code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *one) for one in program))
     filter_ = struct.pack("HxxxxxxQ", len(program), ctypes.addressof(code))
     prctl = ctypes.CDLL(None, use_errno=True).prctl
@@ -284,8 +320,8 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
     os.chdir(work["home"])  # a DAG file that means a directory by "." would find another one in Airflow
     root = os.path.realpath(work["root"])
-    sys.path.insert(0, root)
-    guard = Guard(root, os.path.realpath(work["home"]), lambda answer: _say(answers, answer))
+    sys.path.append(root)  # as Airflow has it: a file copy.py is not Python's copy
+    guard = Guard(root, os.path.realpath(work["home"]))
     guard.prepare()
     for module in ("airflow.sdk", *_CONTEXTS):
         with contextlib.suppress(ImportError):
@@ -300,28 +336,82 @@ def _say(pipe: int, answer: dict[str, Any]) -> None:
 
 
 def _in_a_process(path: str, guard: Guard, root: str, home: str, limit: float, answers: int) -> None:
+    """Import a file in a process of its own, which nothing outlives, and pass on what it says."""
     stack = os.open(os.path.join(home, "stack"), os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
-    alive, its_end = os.pipe()
+    said, its_own = os.pipe()
+    until = time.monotonic() + limit + _PATIENCE
     child = os.fork()
     if child == 0:
-        os.close(alive)
+        os.setsid()
+        os.close(answers)
+        os.close(said)
         faulthandler.dump_traceback_later(limit, exit=True, file=stack)
-        guard.install()
-        import_file(path, guard, root, lambda answer: _say(answers, answer))
+
+        def say(answer: dict[str, Any]) -> None:
+            _say(its_own, answer)
+
+        guard.install(say)
+        import_file(path, guard, root, say)
         os._exit(_DONE)
-    os.close(its_end)
-    ended, _, _ = select.select([alive], [], [], limit + 5)
-    if not ended:
-        os.kill(child, signal.SIGKILL)
-    _, status = os.waitpid(child, 0)
-    os.close(alive)
+    os.close(its_own)
+    try:
+        told = _read(said, until)
+        status = _ended(child, until)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)  # it, and what it has started
+    os.close(said)
+    for answer in _understood(told, root):
+        _say(answers, answer)
     dumped = os.pread(stack, 1 << 16, 0).decode(errors="replace")
     os.close(stack)
-    if dumped or not ended:
+    if dumped or status is None:
         _say(answers, {"too_long": limit, "place": _innermost(dumped, root)})
     elif (code := os.waitstatus_to_exitcode(status)) != _DONE:
         how = f"exit code {code}" if code >= 0 else f"signal {-code}"
         _say(answers, {"error": f"the file ends the process that imports it: {how}", "place": ["", 0]})
+
+
+def _read(pipe: int, until: float) -> bytes:
+    """What is written to a pipe, to its end, and no longer or more than is reasonable."""
+    told = b""
+    while len(told) < _MOST_BYTES and select.select([pipe], [], [], max(0, until - time.monotonic()))[0]:
+        piece = os.read(pipe, 1 << 16)
+        if not piece:
+            break
+        told += piece
+    return told
+
+
+def _ended(child: int, until: float) -> int | None:
+    """Its wait status; ``None``: it had to be ended."""
+    while True:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return status
+        if time.monotonic() >= until:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return None
+        time.sleep(0.005)
+
+
+def _understood(told: bytes, root: str) -> Iterator[dict[str, Any]]:
+    """The answers. A file can write among them: what is none is said of it."""
+    for line in told.splitlines():
+        try:
+            answer = json.loads(line)
+            place, line_number = answer.get("place", ["", 0])
+            known = isinstance(line_number, int) and (not place or is_below(place, root))
+            known &= answer.get("refused", "files") in {*_STAND_INS, *_EVENTS.values()}
+            known &= all(isinstance(one, str) for one in answer.get("dag_ids", ()))
+        except (ValueError, TypeError, AttributeError):
+            known = False
+        if known and answer.keys() & {"refused", "error", "dag_ids"}:
+            yield answer
+        else:
+            yield {"error": "the file writes to descriptors that are not its own", "place": ["", 0]}
+            return
 
 
 def _innermost(dumped: str, root: str) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Imports DAG files in processes in which they can do no harm, and says what they did."""
+"""Imports DAG files in processes in which a mistake does no harm, and says what they did."""
 
 from __future__ import annotations
 

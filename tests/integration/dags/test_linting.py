@@ -6,6 +6,7 @@ import json
 import socket
 import sys
 import threading
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from coordinator.cli.failures import ExitCode
 from coordinator.dags.finding import Finding
 from coordinator.dags.ignored import IgnoreSyntax
 from coordinator.dags.linting import Linted, lint
+from coordinator.dags.linting.airflow_rules import SINCE, airflow_rules
+from coordinator.errors import ConfigurationError
 from tests.command_line import Cli
 from tests.command_line import cli as cli
 from tests.e2e.airflow2 import PYTHON as AIRFLOW2
@@ -41,6 +44,7 @@ FILES = {
     "resolves": HEAD + "import socket\nsocket.gethostbyname('example.com')\n",
     "variable": HEAD + "from airflow.sdk import Variable\nVariable.get('bucket', default='x')\n",
     "old_variable": HEAD + "from airflow.models import Variable\nVariable.get('bucket', default_var='x')\n",
+    "sets_variable": HEAD + "from airflow.sdk import Variable\nVariable.set('token', 'secret')\n",
     "connection": HEAD + "from airflow.sdk import BaseHook\nBaseHook.get_connection('warehouse')\n",
     "metadata": HEAD + "from airflow.models import DagRun\nfrom airflow.settings import Session\n"
                 "Session().query(DagRun).all()\n",
@@ -50,8 +54,22 @@ FILES = {
     "forks": HEAD + "import os\nos.fork()\n",
     "by_c": HEAD + "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\n"
             "if libc.execv(b'/bin/true', None) == -1: raise OSError(ctypes.get_errno())\n",
+    "forks_by_c": HEAD + "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\n"
+                  "if libc.fork() == -1: raise OSError(ctypes.get_errno())\n",
+    "spawns": HEAD + "import multiprocessing\n"
+              "multiprocessing.get_context('spawn').Process(target=print).start()\n",
+    "closes": HEAD + "import os\nos.closerange(3, 1000)\n",
+    "among": HEAD + "import os, stat\nfor at in range(3, 50):\n    try: is_pipe = stat.S_ISFIFO(os.fstat(at).st_mode)\n"
+             "    except OSError: continue\n    if is_pipe: os.write(at, b'{\"dag_ids\": [1]}\\n')\n",
     "writes": HEAD + "open('WRITTEN', 'w').write('x')\n",
     "removes": HEAD + "import os\nos.remove('REMOVED')\n",
+    "renames": HEAD + "import os\nopen('x', 'w').write('x')\nos.replace('x', 'REMOVED')\n",
+    "links": HEAD + "import os\nos.link('REMOVED', 'y')\n",
+    "by_descriptor": HEAD + "import os\nopened = os.open(os.path.dirname('REMOVED'), os.O_RDONLY)\n"
+                     "os.unlink('file', dir_fd=opened)\n",
+    "at_home": HEAD + "import os, pathlib, shutil\nos.makedirs('a/b')\npathlib.Path('a/b/c').write_text('x')\n"
+               "os.rename('a/b/c', 'a/d')\nshutil.rmtree('a')\n",
+    "copy": HEAD,
     "relative": HEAD + "open('orders.csv')\n",
     "endless": HEAD + "import time\nwhile True:\n    time.sleep(0.01)\n",
     "in_c": HEAD + "sum(range(10**12))\n",
@@ -93,7 +111,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def precious(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("precious") / "file"
-    place.touch()
+    place.write_text("mine")
     return place
 
 
@@ -132,7 +150,7 @@ def of(linted: Linted, folder: Path, name: str) -> list[Finding]:
     return [one for one in linted.findings if one.file == str(folder / f"{name}.py")]
 
 
-@pytest.mark.parametrize("name", ["good", "prints", "by_decorator", "allowed", "no_dag"])
+@pytest.mark.parametrize("name", ["good", "prints", "by_decorator", "allowed", "no_dag", "at_home", "copy"])
 def test_a_file_that_does_nothing_at_import_is_good(linted: Linted, folder: Path, name: str) -> None:
     assert of(linted, folder, name) == []
 
@@ -145,16 +163,24 @@ DONE = {
     "resolves": (5, "network", "at import it uses socket.gethostbyname('example.com')"),
     "variable": (5, "variable", "at import it uses Variable.get('bucket')"),
     "old_variable": (5, "variable", "at import it uses Variable.get('bucket')"),
+    "sets_variable": (5, "variable", "at import it uses Variable.set('token')"),
     "connection": (5, "connection", "at import it uses BaseHook.get_connection('warehouse')"),
     "metadata": (6, "database", "at import it uses Airflow's database"),
     "sqlite": (5, "database", "at import it uses sqlite3.connect('own.db')"),
     "process": (5, "process", "at import it uses subprocess.Popen(['env', '--', 'true'])"),
     "system": (5, "process", "at import it uses os.system(b'true')"),
     "forks": (5, "process", "at import it uses os.fork()"),
+    "spawns": (5, "process", "at import it uses spawnv_passfds("),
     "writes": (4, "files", "at import it uses open('"),
+    "renames": (6, "files", "at import it uses os.rename('x', '"),
+    "links": (5, "files", "at import it uses os.link('"),
+    "by_descriptor": (6, "files", "at import it uses os.remove('file', "),
     "removes": (5, "files", "at import it uses os.remove('"),
     "driver": (5, "import", "cannot be imported: OperationalError: connection to server at "),
     "by_c": (6, "import", "cannot be imported: "),
+    "forks_by_c": (6, "import", "cannot be imported: OSError: 13"),
+    "closes": (0, "import", "cannot be imported: the file ends the process that imports it: exit code 1"),
+    "among": (0, "import", "cannot be imported: the file writes to descriptors that are not its own"),
     "relative": (4, "import", "cannot be imported: FileNotFoundError: "),
     "endless": (6, "time", "its import is not done after 3 s"),
     "in_c": (4, "time", "its import is not done after 3 s"),
@@ -184,7 +210,7 @@ def test_what_a_file_does_at_import_is_said_with_its_line(linted: Linted, folder
 def test_nothing_of_it_has_happened(linted: Linted, port: tuple[int, list[object]], precious: Path) -> None:
     assert linted.findings
     assert port[1] == [], "nobody reached the server"
-    assert precious.exists()
+    assert precious.read_text() == "mine"
     assert not precious.with_name("new").exists()
 
 
@@ -195,8 +221,8 @@ def test_what_a_module_does_is_said_once_where_it_does_it(linted: Linted, folder
     assert of(linted, folder, "module") == of(linted, folder, "also_module") == []
 
 
-def test_the_environment_of_a_program_is_not_shown(linted: Linted) -> None:
-    """It may hold what nobody may read."""
+def test_the_environment_of_a_program_and_the_value_of_a_variable_are_not_shown(linted: Linted) -> None:
+    """They may be what nobody may read."""
     assert not [one for one in linted.findings if "secret" in str(one)]
 
 
@@ -266,6 +292,18 @@ def test_without_ruff_the_other_checks_are_made_and_it_is_said(
     assert "ZeroDivisionError" in result.stdout
     assert "AIR002" not in result.stdout
     assert "ruff is not installed, so its rules for Airflow were not checked" in result.stderr
+
+
+def test_a_ruff_that_does_not_know_the_rules_is_said(tmp_path: Path) -> None:
+    old = tmp_path / "ruff"
+    old.write_text("#!/bin/sh\necho 'Unknown rule selector: `AIR304`' >&2\nexit 2\n")
+    old.chmod(0o755)
+    with pytest.raises(
+        ConfigurationError, match=f"selector: `AIR304`; correct its .*, or install ruff {SINCE} or later"
+    ):
+        airflow_rules([str(old)], [tmp_path / "a.py"])
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+    assert f"ruff>={SINCE}" in project["optional-dependencies"]["dags"]
 
 
 def test_a_folder_that_is_not_there_is_said(cli: Cli, tmp_path: Path) -> None:
