@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ from uuid import uuid4
 
 from coordinator.dags.deploying.planning import Action, Change, Digests, Plan, make_plan
 from coordinator.dags.deploying.records import CLAIM, MANIFEST, Claim, Manifest, digest_of
-from coordinator.dags.deploying.source import read_file, read_source
+from coordinator.dags.deploying.source import MOST_BYTES, read_file, read_source
 from coordinator.dags.deploying.target import Target, is_record
 from coordinator.dags.errors import DeployError
 from coordinator.errors import ConfigurationError
@@ -54,8 +55,10 @@ def look(directory: Path, target: Target) -> Deployment:
     :raises DeployError: a record in the target cannot be read.
     :raises TargetUnavailable, TargetRefused: see :class:`Target`. Both: also from :func:`carry_out`.
     """
-    source, there = read_source(directory), target.paths()
-    records = target.read({MANIFEST, CLAIM} & there)
+    source = read_source(directory)
+    _require_apart(directory, target)
+    there = target.sizes()
+    records = target.read({MANIFEST, CLAIM} & there.keys())
     manifest = Manifest.of(records[MANIFEST]) if MANIFEST in records else None
     claim = Claim.of(records[CLAIM]) if CLAIM in records else None
     for name, record in ((MANIFEST, manifest), (CLAIM, claim)):
@@ -65,10 +68,35 @@ def look(directory: Path, target: Target) -> Deployment:
                 "version of it back, or remove it: then every file counts as somebody else's, unless it is the same"
             )
     named = {*source, *(manifest.files if manifest else ()), *(claim.writes if claim else ())}
-    found = {path: digest_of(content) for path, content in target.read(named & there).items()}
-    digests = {path: found.get(path) for path in there if not is_record(path) and (path in found or path not in named)}
+    digests = _digests(target, named, {path: size for path, size in there.items() if not is_record(path)})
     left_over = sorted(path for path in there if is_record(path) and path not in (MANIFEST, CLAIM))
     return Deployment(source, make_plan(source, digests, manifest, claim), manifest, claim, tuple(left_over))
+
+
+def _require_apart(directory: Path, target: Target) -> None:
+    """:raises ConfigurationError: each deploy would deploy the one before as well."""
+    if target.directory is not None and target.directory.resolve().is_relative_to(directory.resolve()):
+        raise ConfigurationError(f"{target.name}: expected a target outside of {directory}, found one in it")
+
+
+def _digests(target: Target, named: set[str], sizes: Mapping[str, int]) -> dict[str, str | None]:
+    """The digest of each file that is named. What is none of ours, whatever is in it, has an empty one."""
+    digests = {path: "" if path in named else None for path in sizes}
+    for part in _parts({path: size for path, size in sizes.items() if path in named and size <= MOST_BYTES}):
+        digests |= {path: digest_of(content) for path, content in target.read(part).items()}
+    return digests
+
+
+def _parts(sizes: Mapping[str, int]) -> Iterator[list[str]]:
+    """The files in parts that fit into memory."""
+    part, whole = [], 0
+    for path, size in sorted(sizes.items()):
+        if part and whole + size > MOST_BYTES:
+            yield part
+            part, whole = [], 0
+        part.append(path)
+        whole += size
+    yield part
 
 
 def carry_out(shown: Deployment, directory: Path, target: Target, *, by: str, resume: bool) -> None:

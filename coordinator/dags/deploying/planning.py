@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import PurePosixPath
 
@@ -76,7 +76,34 @@ def make_plan(
             changes.append(Change(path, Action.REMOVE if after is None else Action.UPDATE, before, after))
         else:
             refused.append(_refused(path, before, after, known=path in files or path in writes))
-    return Plan(tuple(sorted(changes, key=_order)), tuple(refused), unchanged, tuple(foreign))
+    gone = {one.path for one in changes if one.action == Action.REMOVE}
+    in_the_way = _in_the_way([one.path for one in changes if one.action == Action.CREATE], target)
+    kept = {path: others - gone for path, others in in_the_way.items() if others - gone}
+    refused += [_refused_for(one, min(kept[one.path])) for one in changes if one.path in kept]
+    first = {other for path, others in in_the_way.items() if path not in kept for other in others}
+    changes = [one for one in changes if one.path not in kept]
+    changes.sort(key=lambda change: (change.path not in first, *_order(change)))
+    return Plan(tuple(changes), tuple(refused), unchanged, tuple(foreign))
+
+
+def _in_the_way(paths: Iterable[str], target: Collection[str]) -> dict[str, set[str]]:
+    """For each path the files of the target where it needs a directory, and those of a directory where it is to be."""
+    folders = {above for path in target for above in _above(path)}
+    return {
+        path: {above for above in _above(path) if above in target}
+        | {other for other in target if path in folders and other.startswith(f"{path}/")}
+        for path in paths
+    }
+
+
+def _above(path: str) -> Iterator[str]:
+    return (str(one) for one in PurePosixPath(path).parents)
+
+
+def _refused_for(change: Change, other: str) -> Change:
+    reason = f"{other} is in the way: the same name cannot be a file and a directory"
+    remedy = "rename it in the source, or remove what is there from the target"
+    return replace(change, action=Action.REFUSED, reason=reason, remedy=remedy)
 
 
 def _refused(path: str, before: str, after: str | None, *, known: bool) -> Change:

@@ -19,14 +19,20 @@ MOST_BYTES: Final = 100_000_000
 def read_source(directory: Path) -> Digests:
     """The digest of each file, by its path. Hidden files are left out, except .airflowignore; so is compiled bytecode.
 
-    :raises ConfigurationError: a file cannot be read, or is none that can be deployed.
+    :raises ConfigurationError: a file cannot be read, or is none that can be deployed; there are no files.
     """
     if not directory.is_dir():
         raise ConfigurationError(f"{directory}: expected a directory of DAG files, found none")
     try:
-        return {path: digest_of(read_file(directory, path)) for path in sorted(_below(directory, ""))}
+        found = {path: digest_of(read_file(directory, path)) for path in sorted(_below(directory, ""))}
     except OSError as error:
         raise ConfigurationError(f"{error.filename}: cannot be read: {error.strerror}; make it readable") from error
+    if not found:
+        raise ConfigurationError(
+            f"{directory}: expected DAG files, found none: nothing is deployed, as that would remove everything; if it "
+            "is meant, remove the files from the target"
+        )
+    return found
 
 
 def read_file(directory: Path, path: str) -> bytes:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
-from pathlib import PurePosixPath
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
 from typing import Any, Final, Protocol
 from uuid import uuid4
 
 from coordinator.dags.deploying.records import PREFIX
 from coordinator.dags.errors import DeployError, TargetRefused, TargetUnavailable
-from coordinator.errors import ConfigurationError
+from coordinator.errors import ConfigurationError, CoordinatorError
 
 _AT_ONCE: Final = 100
 """Files that are read in one go."""
+_PASSWORD: Final = re.compile(r"://[^/@]*:[^/@]*@")
 
 
 class Target(Protocol):
@@ -22,16 +25,18 @@ class Target(Protocol):
 
     name: str
     """As people know it."""
+    directory: Path | None
+    """Where it is; ``None``: in no directory."""
 
-    def paths(self) -> set[str]:
-        """Every file.
+    def sizes(self) -> dict[str, int]:
+        """Every file, with its size in bytes; in a directory also every link.
 
         :raises TargetUnavailable: it gives no answer.
         :raises TargetRefused: it says no. Both: also from all others.
         """
 
     def read(self, paths: Collection[str]) -> dict[str, bytes]:
-        """The contents of files; one that is not there is left out."""
+        """The contents of files; one that is not there is left out, and so is a link."""
 
     def write(self, path: str, content: bytes) -> None:
         """Write a file as a whole: nobody ever reads a half."""
@@ -40,22 +45,29 @@ class Target(Protocol):
         """Write a file that must not exist. Whether it did not: of several at once, one succeeds."""
 
     def remove(self, path: str) -> None:
-        """Remove a file; one that is not there is none."""
+        """Remove a file, and directories that are empty then; one that is not there is none."""
 
 
 def open_target(url: str) -> Target:
     """Open a target.
 
     :param url: a directory, or an URL that fsspec knows, such as ``s3://bucket/dags``.
-    :raises ConfigurationError: fsspec does not know it, or needs a package for it.
+    :raises ConfigurationError: fsspec does not know it, or needs a package for it; it has a password in it.
+    :raises TargetUnavailable, TargetRefused: it is asked on opening, and has no good answer.
     """
     from fsspec.core import url_to_fs
     from fsspec.implementations.local import LocalFileSystem
 
+    if _PASSWORD.search(url):
+        raise ConfigurationError(
+            "the target: expected an address without a password: lists of processes and histories show it; give it to "
+            "fsspec otherwise, such as in FSSPEC_SFTP_PASSWORD for sftp://"
+        )
     # That cache would show what was there before. A directory has no such option.
     options = {"use_listings_cache": False} if "://" in url else {}
     try:
-        files, root = url_to_fs(url, **options)
+        with _explained(url, ImportError, ValueError):
+            files, root = url_to_fs(url, **options)
     except ImportError as error:
         extra = "; for s3:// that is the extra 's3': pip install '.[s3]'" if url.startswith(("s3:", "s3a:")) else ""
         raise ConfigurationError(f"{url}: {error}{extra}") from None
@@ -71,14 +83,18 @@ def open_target(url: str) -> Target:
 class _ObjectStore:
     """Whose files are written whole: an object is there once its request has succeeded."""
 
+    directory = None
+
     def __init__(self, name: str, files: Any, root: str) -> None:
         self.name, self._files, self._root = name, files, root.rstrip("/")
 
-    def paths(self) -> set[str]:
+    def sizes(self) -> dict[str, int]:
         with _explained(self.name):
-            found = self._files.find(self._root)
-        below = [one.removeprefix(f"{self._root}/") for one in found if one.startswith(f"{self._root}/")]
-        return {path for path in below if path and not path.endswith("/")}  # a console makes objects for folders
+            found = self._files.find(self._root, detail=True)
+        prefix = f"{self._root}/"
+        below = {one.removeprefix(prefix): of["size"] or 0 for one, of in found.items() if one.startswith(prefix)}
+        # A console makes objects for folders.
+        return {path: size for path, size in below.items() if path and not path.endswith("/")}
 
     def read(self, paths: Collection[str]) -> dict[str, bytes]:
         wanted, contents = sorted(paths), {}
@@ -121,24 +137,26 @@ class _Directory:
     """Whose files are written beside their place, and renamed."""
 
     def __init__(self, name: str, root: str) -> None:
-        self.name, self._root = name, root
+        self.name, self._root, self.directory = name, root, Path(root)
 
-    def paths(self) -> set[str]:
-        found: set[str] = set()
+    def sizes(self) -> dict[str, int]:
+        found = {}
         with _explained(self.name):
-            for directory, _, names in os.walk(self._root, onerror=_unless_missing):
-                found |= {os.path.relpath(os.path.join(directory, one), self._root) for one in names}
+            for directory, below, names in os.walk(self._root, onerror=_unless_missing):
+                links = [one for one in below if os.path.islink(f"{directory}/{one}")]
+                for place in (f"{directory}/{one}" for one in (*names, *links)):
+                    with suppress(FileNotFoundError):  # meanwhile
+                        found[os.path.relpath(place, self._root)] = os.lstat(place).st_size
         return found
 
     def read(self, paths: Collection[str]) -> dict[str, bytes]:
         contents = {}
         with _explained(self.name):
             for path in paths:
-                try:
-                    with open(self._place(path), "rb") as file:
+                place = f"{self._root}/{path}"
+                if os.path.isfile(place) and not os.path.islink(place):
+                    with suppress(FileNotFoundError), open(place, "rb") as file:
                         contents[path] = file.read()
-                except (FileNotFoundError, NotADirectoryError):
-                    continue
         return contents
 
     def write(self, path: str, content: bytes) -> None:
@@ -169,22 +187,28 @@ class _Directory:
 
     def remove(self, path: str) -> None:
         with _explained(f"{self.name}: {path}"):
-            place = self._made_place(path)
+            place = self._place(path)
             if os.path.lexists(place):
                 os.unlink(place)
+                self._remove_if_empty(os.path.dirname(place))
+
+    def _remove_if_empty(self, directory: str) -> None:
+        while directory != self._root and not os.listdir(directory):
+            os.rmdir(directory)
+            directory = os.path.dirname(directory)
 
     def _place(self, path: str) -> str:
-        return f"{self._root}/{path}"
+        """:raises DeployError: a link of the target is on the way."""
+        place = f"{self._root}/{path}"
+        if os.path.realpath(os.path.dirname(place)) != os.path.dirname(f"{os.path.realpath(self._root)}/{path}"):
+            raise DeployError(
+                f"{place}: a link in {self.name} is on the way; nothing is written behind it: remove the link"
+            )
+        return place
 
     def _made_place(self, path: str) -> str:
-        """:raises DeployError: a link in the target leads out of it."""
         place = self._place(path)
-        parent = os.path.dirname(place)
-        os.makedirs(parent, exist_ok=True)
-        if not f"{os.path.realpath(parent)}/".startswith(f"{os.path.realpath(self._root)}/"):
-            raise DeployError(
-                f"{place}: a link leads out of {self.name}; nothing is written behind it: remove the link"
-            )
+        os.makedirs(os.path.dirname(place), exist_ok=True)
         return place
 
 
@@ -194,21 +218,31 @@ def _unless_missing(error: OSError) -> None:
 
 
 @contextmanager
-def _explained(place: str) -> Iterator[None]:
-    """:raises TargetRefused, TargetUnavailable: for what a file system of fsspec raises: each has kinds of its own."""
+def _explained(place: str, *known: type[Exception]) -> Iterator[None]:
+    """:raises TargetRefused, TargetUnavailable: for what a file system of fsspec raises: each has kinds of its own.
+
+    :param known: what is raised as it is.
+    """
     try:
         yield
-    except DeployError:
+    except (CoordinatorError, *known):
         raise
-    except PermissionError as error:
-        raise TargetRefused(
-            f"{place}: {error}; give this user the right to list, read, write and remove there"
-        ) from error
-    except FileNotFoundError as error:
-        raise TargetRefused(f"{place}: {error}; create the bucket first") from error
     except Exception as error:
-        kind = "" if isinstance(error, OSError) else f"{type(error).__name__}: "
-        raise TargetUnavailable(f"{place}: {kind}{error}; the same command goes on where this one has ended") from error
+        raise _in_our_words(place, error) from error
+
+
+def _in_our_words(place: str, error: Exception) -> CoordinatorError:
+    match error:
+        case PermissionError() | OSError(errno=errno.EROFS):
+            return TargetRefused(f"{place}: {error}; give this user the right to list, read, write and remove there")
+        case NotADirectoryError() | IsADirectoryError() | NotImplementedError():
+            said = str(error) or "it cannot be written to"
+            return TargetRefused(f"{place}: {said}; expected a directory, or an object store that can be written to")
+        case FileNotFoundError():
+            return TargetRefused(f"{place}: {error}; create the bucket first")
+        case _:
+            kind = "" if isinstance(error, OSError) else f"{type(error).__name__}: "
+            return TargetUnavailable(f"{place}: {kind}{error}; the same command goes on where this one has ended")
 
 
 def is_record(path: str) -> bool:

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Collection
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import requests
@@ -21,6 +22,7 @@ from coordinator.dags.deploying import DeployError, Deployment, Target, TargetRe
 from coordinator.dags.deploying.records import CLAIM, MANIFEST
 from tests.command_line import Cli
 from tests.command_line import cli as cli
+from tests.dags_project import contents
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +44,7 @@ def put(directory: Path, files: dict[str, str]) -> Path:
 def there(target: str, *, records: bool = False) -> dict[str, str]:
     """Every file of a target."""
     opened = open_target(target)
-    files = {path: content.decode() for path, content in opened.read(opened.paths()).items()}
+    files = {path: content.decode() for path, content in opened.read(opened.sizes()).items()}
     return {path: text for path, text in files.items() if records or not path.startswith(".coordinator-dags.")}
 
 
@@ -130,11 +132,12 @@ class Steps:
     """A target in which something happens at one of the steps that change something."""
 
     def __init__(self, target: Target, happens: Callable[[int, str], None]) -> None:
-        self._target, self._happens, self.name = target, happens, target.name
+        self._target, self._happens = target, happens
+        self.name, self.directory = target.name, target.directory
         self._steps = itertools.count()
 
-    def paths(self) -> set[str]:
-        return self._target.paths()
+    def sizes(self) -> dict[str, int]:
+        return self._target.sizes()
 
     def read(self, paths: Collection[str]) -> dict[str, bytes]:
         return self._target.read(paths)
@@ -327,7 +330,7 @@ def test_two_who_begin_at_the_same_moment(tmp_path: Path, target: str) -> None:
 
 
 def test_records_that_lead_out_of_the_target_are_not_followed(cli: Cli, tmp_path: Path, target: str) -> None:
-    source = put(tmp_path / "source", {})
+    source = put(tmp_path / "source", BEFORE)
     manifest = {"files": {"../precious": "a" * 64}, "by": "", "at": ""}
     open_target(target).write(MANIFEST, json.dumps(manifest).encode())
     result = cli("dags", "deploy", source, target, "--yes")
@@ -335,21 +338,125 @@ def test_records_that_lead_out_of_the_target_are_not_followed(cli: Cli, tmp_path
     assert f"{MANIFEST} cannot be read: expected what 'coordinator dags deploy' writes; bring an older" in result.stderr
 
 
-def test_a_link_in_a_target_is_not_followed(cli: Cli, tmp_path: Path) -> None:
-    source, elsewhere = put(tmp_path / "source", {"lib/a.py": "x", "b.py": "x"}), tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    (elsewhere / "precious").write_text("mine")
-    (tmp_path / "target").mkdir()
-    (tmp_path / "target/lib").symlink_to(elsewhere)
-    result = cli("dags", "deploy", source, tmp_path / "target", "--yes")
+@pytest.mark.parametrize("leads", ["../elsewhere", "theirs", "/nowhere"])
+@pytest.mark.parametrize("path", ["lib/a.py", "lib/sql/a.sql", "lib"])
+def test_a_link_in_a_target_is_not_followed(cli: Cli, tmp_path: Path, path: str, leads: str) -> None:
+    source, target = put(tmp_path / "source", {path: "x", "b.py": "x"}), put(tmp_path / "target", {"theirs/a.py": "y"})
+    elsewhere = put(tmp_path / "elsewhere", {"a.py": "y"})
+    (target / "lib").symlink_to(leads)
+    result = cli("dags", "deploy", source, target, "--yes")
     assert result.exit_code == ExitCode.PROBLEM
-    assert "a link leads out of" in result.stderr
-    assert [one.name for one in elsewhere.iterdir()] == ["precious"]
-    (tmp_path / "target/lib").unlink()
-    (tmp_path / "target/b.py").symlink_to(elsewhere / "precious")
-    result = cli("dags", "deploy", source, tmp_path / "target", "--yes", "--resume")
+    why = "it was not deployed from here" if path == "lib" else "lib is in the way: the same name cannot be a file and"
+    assert any(line.split()[:2] == ["refused", path] and why in line for line in result.stdout.splitlines())
+    assert contents(elsewhere) == {"a.py": b"y"}
+    assert [one.name for one in elsewhere.iterdir()] == ["a.py"]
+    assert {one.name for one in target.iterdir()} == {"theirs", "lib"}
+    assert contents(target / "theirs") == {"a.py": b"y"}
+    assert os.readlink(target / "lib") == leads
+
+
+def test_a_link_that_appears_during_a_deploy_is_not_followed(tmp_path: Path) -> None:
+    source, target = put(tmp_path / "source", {"lib/x/a.py": "x", "b.py": "x"}), put(tmp_path / "target", {})
+    elsewhere = put(tmp_path / "elsewhere", {})
+
+    def link(at: int, moment: str) -> None:
+        if (at, moment) == (0, "after"):
+            (target / "lib").symlink_to(elsewhere)
+
+    opened = Steps(open_target(str(target)), link)
+    with pytest.raises(DeployError, match="source or target changed since the plan was made"):
+        deploy(source, opened)
+    with pytest.raises(DeployError, match=r"a link in .* is on the way; nothing is written behind it: remove the link"):
+        opened.write("lib/x/a.py", b"x")
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_link_to_what_was_deployed_is_somebody_elses(tmp_path: Path) -> None:
+    source, target = put(tmp_path / "source", {"a.py": "1"}), tmp_path / "target"
+    deploy(source, str(target))
+    (target / "a.py").rename(tmp_path / "a.py")
+    (target / "a.py").symlink_to(tmp_path / "a.py")
+    put(source, {"a.py": "2"})
+    assert [one.path for one in look(source, open_target(str(target))).plan.refused] == ["a.py"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("sql", "sql/a/b.sql"), ("sql/a/b.sql", "sql"), ("sql/a", "sql/a/b.sql")]
+)
+def test_a_file_gives_way_to_a_directory_and_a_directory_to_a_file(
+    cli: Cli, tmp_path: Path, target: str, before: str, after: str
+) -> None:
+    source = put(tmp_path / "source", {before: "1", "b.py": "1"})
+    deploy(source, target)
+    put(source, {after: "2", "b.py": "1"})
+    result = cli("dags", "deploy", source, target, "--yes")
+    assert result.exit_code == ExitCode.OK, result.stderr
+    assert there(target) == {after: "2", "b.py": "1"}
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [("sql", "sql/a.sql"), ("sql/a.sql", "sql")])
+def test_what_somebody_elses_file_is_in_the_way_of_is_refused(
+    cli: Cli, tmp_path: Path, target: str, theirs: str, ours: str
+) -> None:
+    open_target(target).write(theirs, b"theirs")
+    result = cli("dags", "deploy", put(tmp_path / "source", {ours: "x", "b.py": "x"}), target, "--yes")
     assert result.exit_code == ExitCode.PROBLEM
-    assert (elsewhere / "precious").read_text() == "mine"
+    assert f"{theirs} is in the way: the same name cannot be a file and a directory; rename it in the" in result.stdout
+    assert there(target, records=True) == {theirs: "theirs"}
+
+
+def test_directories_that_are_empty_then_are_removed(tmp_path: Path) -> None:
+    source, target = put(tmp_path / "source", BEFORE), tmp_path / "target"
+    deploy(source, str(target))
+    (target / "lib/theirs").mkdir()
+    put(source, AFTER | {"other/x/a.sql": "1"})
+    deploy(source, str(target))
+    put(source, {"new.py": "1"})
+    deploy(source, str(target))
+    assert {str(one.relative_to(target)) for one in target.rglob("*")} == {"new.py", MANIFEST, "lib", "lib/theirs"}
+
+
+def test_a_folder_without_files_would_remove_everything(cli: Cli, tmp_path: Path, target: str) -> None:
+    """As where nothing was generated before."""
+    source = put(tmp_path / "source", BEFORE)
+    deploy(source, target)
+    put(source, {".hidden": "x"})
+    result = cli("dags", "deploy", source, target, "--yes")
+    assert result.exit_code == ExitCode.USAGE
+    assert f"{source}: expected DAG files, found none: nothing is deployed, as that would remove" in result.stderr
+    assert there(target) == BEFORE
+
+
+@pytest.mark.parametrize("below", [".", "out", "lib/../out/x"])
+def test_a_target_in_the_folder_itself_is_refused(cli: Cli, tmp_path: Path, below: str) -> None:
+    source = put(tmp_path / "source", BEFORE)
+    result = cli("dags", "deploy", source, source / below, "--yes")
+    assert result.exit_code == ExitCode.USAGE
+    assert f"expected a target outside of {source}, found one in it" in result.stderr
+    assert contents(source).keys() == BEFORE.keys()
+
+
+def test_a_file_that_is_too_large_to_be_ours_is_not_read(
+    tmp_path: Path, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("coordinator.dags.deploying.deploy.MOST_BYTES", 10)
+    source = put(tmp_path / "source", {"a.py": "x", "b.py": "x" * 6, "c.py": "y" * 6})
+    deploy(source, target)
+    assert look(source, open_target(target)).is_done, "in parts of ten bytes"
+    open_target(target).write("a.py", b"x" * 11)
+    opened = open_target(target)
+    reading = Mock(wraps=opened.read)
+    monkeypatch.setattr(opened, "read", reading)
+    assert [one.path for one in look(source, opened).plan.refused] == ["a.py"]
+    assert "a.py" not in {path for call in reading.call_args_list for path in call.args[0]}
+
+
+@pytest.mark.parametrize("url", ["sftp://me:secret@host/dags", "simplecache::ftp://me:secret@host/dags"])
+def test_a_password_in_an_address_is_refused_and_not_shown(cli: Cli, tmp_path: Path, url: str) -> None:
+    result = cli("dags", "deploy", put(tmp_path / "source", BEFORE), url, "--dry-run")
+    assert result.exit_code == ExitCode.USAGE
+    assert "expected an address without a password: lists of processes and histories show it" in result.stderr
+    assert "secret" not in result.output
 
 
 @pytest.mark.parametrize(
@@ -381,6 +488,19 @@ def test_names_in_any_alphabet_and_with_blanks_are_deployed(tmp_path: Path, targ
     assert look(tmp_path / "source", open_target(target)).is_done
 
 
+def test_a_bucket_that_is_listed_in_pages_is_listed_to_its_end(tmp_path: Path, bucket: str) -> None:
+    """A page has 1,000 objects: the last file is on the second one."""
+    of_others = {f"theirs/{at:04}.sql" for at in range(1_000)}
+    S3FileSystem().pipe({f"{bucket}/{path}": b"x" for path in of_others})
+    source = put(tmp_path / "source", {"a.py": "1", "z.py": "1"})
+    deploy(source, bucket)
+    open_target(bucket).write("z.py", b"a hotfix")
+    put(source, {"a.py": "2", "z.py": "2"})
+    plan = look(source, open_target(bucket)).plan
+    assert [one.path for one in plan.refused] == ["z.py"]
+    assert set(plan.foreign) == of_others
+
+
 def test_many_files_are_read_in_parts(tmp_path: Path, target: str) -> None:
     files = {f"lib/{at}.sql": str(at) for at in range(110)}
     deploy(put(tmp_path / "source", files), target)
@@ -406,6 +526,7 @@ def test_a_deploy_asks_unless_it_is_told_not_to(cli: Cli, tmp_path: Path) -> Non
             "Protocol not known: nothing; expected a directory, or such as s3://bucket/d",
         ),
         ("gs://x/y", ExitCode.USAGE, "Please install gcsfs to access Google Storage"),
+        ("ftp://127.0.0.1:1/dags", ExitCode.UNREACHABLE, "Connection refused; the same command goes on where"),
         ("s3://none/dags", ExitCode.REFUSED, "The specified bucket does not exist; create the bucket first"),
     ],
 )
@@ -448,8 +569,9 @@ def test_a_directory_that_cannot_be_written_to_is_said(cli: Cli, tmp_path: Path)
         assert os.listdir(directory) == []
     (tmp_path / "file").touch()
     result = cli("dags", "deploy", source, tmp_path / "file", "--yes")
-    assert result.exit_code == ExitCode.UNREACHABLE
+    assert result.exit_code == ExitCode.REFUSED
     assert "Not a directory" in result.stderr
+    assert "expected a directory, or an object store that can be written to" in result.stderr
 
 
 def test_an_object_that_stands_for_a_folder_is_no_file(tmp_path: Path, bucket: str, s3: str) -> None:
