@@ -1,8 +1,8 @@
 """Imports DAG files and says what they do meanwhile. A program of its own, run by the Python that has Airflow.
 
-On stdin it gets one JSON object: ``root``, the DAG folder; ``files``, their paths; ``home``, a directory that may be
-written to; ``time_limit``, in seconds for each file. It loads Airflow once, and forks for each file. What it writes to
-stdout are lines of JSON: ``{"file": ...}`` when a file begins, then what was found about it.
+On stdin it gets one JSON object: ``root``, the DAG folder; ``files``; ``home``, a directory that may be written to;
+``time_limit``, in seconds for each file. Its paths are absolute. It loads Airflow once, and forks for each file. What
+it writes to stdout are lines of JSON: ``{"file": ...}`` when a file begins, then what was found about it.
 
 What a file does is refused by an audit hook (https://docs.python.org/3/library/audit_events.html), by stand-ins for the
 functions that read Airflow's database, and, on Linux, for what libraries written in C do, by the kernel. That keeps

@@ -82,7 +82,12 @@ def _finding(root: Path, file: Path, answer: dict[str, Any]) -> Finding:
 
 
 def _answers(root: Path, files: Sequence[Path], python: Path, time_limit: float, home: str) -> Iterator[dict[str, Any]]:
-    work = {"root": str(root), "files": [str(one.absolute()) for one in files], "home": home, "time_limit": time_limit}
+    work = {
+        "root": str(root.absolute()),
+        "files": [str(one.absolute()) for one in files],
+        "home": home,
+        "time_limit": time_limit,
+    }
     try:
         process = subprocess.Popen(
             [str(python), str(_CHILD)],

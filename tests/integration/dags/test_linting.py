@@ -252,6 +252,19 @@ def test_a_file_is_linted_alone(cli: Cli, folder: Path, linted: Linted) -> None:
     assert result.stdout == f"{folder}/good.py: good: 1 Python file, of which 1 DAG file imported\n"
 
 
+def test_a_folder_that_is_named_from_here_is_as_one_that_is_named_from_the_top(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dags/lib").mkdir(parents=True)
+    (tmp_path / "dags/lib/helper.py").write_text("def go():\n    import os\n    os.system('true')\n")
+    (tmp_path / "dags/a.py").write_text(HEAD.replace("NAME", "a") + "from lib.helper import go\n\ngo()\n")
+    for here, folder in ((tmp_path, "dags"), (tmp_path / "dags", ".")):
+        monkeypatch.chdir(here)
+        (found,) = json.loads(cli("dags", "lint", folder, "--json").stdout)["findings"]
+        place = (Path(found["file"]), found["line"], found["rule"])
+        assert place == (Path(folder) / "lib/helper.py", 3, "process")
+
+
 def test_airflow_2_imports_its_dags_itself(tmp_path: Path) -> None:
     if not AIRFLOW2.exists():
         required("Airflow 2.11", "Python 3.11 or 3.12, and then: make airflow2")
