@@ -131,7 +131,11 @@ def _candidates(output: Path, environments: Sequence[str] | None) -> Iterator[Pa
     if not output.exists():
         return
     for directory in sorted(output.iterdir()):
-        if not directory.is_dir() or (environments is not None and directory.name not in environments):
+        if (
+            directory.is_symlink()
+            or not directory.is_dir()
+            or (environments is not None and directory.name not in environments)
+        ):
             continue
         for path in sorted(directory.iterdir()):
             if (path.suffix == ".py" or path.name == NAME) and path.is_file() and not path.is_symlink():
@@ -153,6 +157,9 @@ def _compare(path: Path, after: bytes | None, name: str) -> Change | Finding:
 
 
 def _bytes_of(path: Path) -> bytes | Finding | None:
+    if path.parent.is_symlink():
+        reason = "expected a directory to write to, found a link"
+        return Finding(str(path.parent), 0, "not-ours", reason, "name the place itself with --output, or in 'output'")
     if path.is_symlink() or (path.exists() and not path.is_file()):
         return Finding(
             str(path), 0, "not-ours", "expected a file to write, found a link or a directory", "move it away"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
+from uuid import uuid4
 
 from coordinator.dags.generating.outputs import Action, Change
 from coordinator.errors import ConfigurationError
@@ -31,9 +31,10 @@ def write(changes: Iterable[Change]) -> None:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    whole = path.with_name(f".coordinator-dags-{os.getpid()}")  # neither Airflow nor `dags deploy` looks at it
+    whole = path.with_name(f".coordinator-dags-{uuid4().hex}")  # neither Airflow nor `dags deploy` looks at it
     try:
-        whole.write_bytes(content)
+        with whole.open("xb") as file:  # and nobody can have put a link there
+            file.write(content)
         whole.replace(path)
     finally:
         whole.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -173,6 +174,38 @@ def test_a_link_in_the_way_is_not_followed(cli: Cli, tmp_path: Path) -> None:
     result = cli("dags", "generate", project(tmp_path, **one_dag()))
     assert "expected a file to write, found a link or a directory; move it away" in result.stdout
     assert elsewhere.read_text() == "mine"
+
+
+def test_a_link_in_place_of_an_environments_directory_is_not_followed(cli: Cli, tmp_path: Path) -> None:
+    """Neither to write files, nor to remove those that another run has left there."""
+    elsewhere = project(tmp_path / "elsewhere")
+    cli("dags", "generate", elsewhere)
+    before = contents(tmp_path / "elsewhere/dags/prod")
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags/prod").symlink_to(tmp_path / "elsewhere/dags/prod")
+    file = project(tmp_path)
+    result = cli("dags", "generate", file)
+    assert result.exit_code == ExitCode.PROBLEM
+    assert f"{tmp_path}/dags/prod: expected a directory to write to, found a link; name the place" in result.stdout
+    assert "1 problem in" in result.stdout
+    assert os.listdir(tmp_path / "dags") == ["prod"], "nothing else is written either"
+    project(tmp_path, CONFIGURATION.replace("dev: , prod: ", "dev: ").replace("[prod]", "[dev]"))
+    assert cli("dags", "generate", file).exit_code == ExitCode.OK
+    assert contents(tmp_path / "elsewhere/dags/prod") == before
+
+
+def test_a_link_in_place_of_a_file_that_is_half_written_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    known = uuid4()
+    monkeypatch.setattr("coordinator.dags.generating.writing.uuid4", lambda: known)
+    (tmp_path / f".coordinator-dags-{known.hex}").symlink_to(precious)
+    with pytest.raises(ConfigurationError, match="cannot be written: File exists"):
+        write([Change(tmp_path / "orders.py", None, b"x")])
+    assert precious.read_text() == "mine"
+    assert not (tmp_path / "orders.py").exists()
 
 
 def test_the_folders_without_dags_are_written_into_airflowignore(cli: Cli, tmp_path: Path) -> None:
