@@ -24,6 +24,8 @@ MOST_POWER: Final = 1_000
 """The greatest exponent: Python computes ``10 ** 10 ** 10`` for hours, and no signal interrupts it."""
 
 _BY_CHANCE: Final = ("random", "lipsum")
+_ADDRESS: Final = re.compile(r"<[^<>\n]* at 0x[0-9a-f]+>")
+"""How Python writes an object that has no form of its own: by its address in memory, each time another one."""
 
 
 class TooLong(Exception):
@@ -81,6 +83,11 @@ class Templates:
             raise
         except Exception as error:  # noqa: BLE001 - an expression can raise anything
             raise self._explained(template, error, values) from None
+        if found := _ADDRESS.search(text):
+            reason = f"expected a text, found an object: {found[0].partition(' at ')[0]}>"
+            raise BadTemplate(
+                self._directory / template, 0, reason, "make a list of it with 'list', or a text with 'join'"
+            )
         return text.rstrip("\n") + "\n"
 
     def _rendered(self, template: str, values: Mapping[str, Any]) -> str:

@@ -166,6 +166,7 @@ def test_another_form_of_line_ends_is_no_change_by_hand(cli: Cli, tmp_path: Path
     assert made.read_bytes() == before
 
 
+@pytest.mark.promise("dags")
 def test_a_link_in_the_way_is_not_followed(cli: Cli, tmp_path: Path) -> None:
     elsewhere = tmp_path / "precious"
     elsewhere.write_text("mine")
@@ -176,6 +177,7 @@ def test_a_link_in_the_way_is_not_followed(cli: Cli, tmp_path: Path) -> None:
     assert elsewhere.read_text() == "mine"
 
 
+@pytest.mark.promise("dags")
 def test_a_link_in_place_of_an_environments_directory_is_not_followed(cli: Cli, tmp_path: Path) -> None:
     """Neither to write files, nor to remove those that another run has left there."""
     elsewhere = project(tmp_path / "elsewhere")
@@ -255,6 +257,11 @@ WRONG_TEMPLATES = {
         "{{ [1] | map('abs') }}",
         1,
         "TemplateRuntimeError: expected a value of the configuration, found a",
+    ),
+    "an_address": (
+        "{{ 'x' ~ [1] | map('abs') }}",
+        0,
+        "expected a text, found an object: <generator object sync_do_map>",
     ),
     "by_chance": ("{{ [1, 2] | random }}", 1, "No filter named 'random'."),
     "memory": (
