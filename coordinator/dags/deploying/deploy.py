@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -162,10 +163,12 @@ def _require(token: str, target: Target) -> None:
 
 
 def _content(directory: Path, change: Change) -> bytes:
-    content = read_file(directory, change.path)
-    if digest_of(content) != change.after:
-        raise ConfigurationError(f"{directory / change.path}: changed while it was deployed; deploy again")
-    return content
+    """:raises ConfigurationError: it is not what is to be deployed."""
+    with suppress(OSError):  # it is gone, or cannot be read any more
+        content = read_file(directory, change.path)
+        if digest_of(content) == change.after:
+            return content
+    raise ConfigurationError(f"{directory / change.path}: changed while it was deployed; deploy again")
 
 
 def _now() -> str:

@@ -20,6 +20,7 @@ from s3fs import S3FileSystem
 from coordinator.cli.failures import ExitCode
 from coordinator.dags.deploying import DeployError, Deployment, Target, TargetRefused, carry_out, look, open_target
 from coordinator.dags.deploying.records import CLAIM, MANIFEST
+from coordinator.errors import ConfigurationError
 from tests.command_line import Cli
 from tests.command_line import cli as cli
 from tests.dags_project import contents
@@ -315,6 +316,23 @@ def test_what_changed_since_the_plan_was_shown_is_not_carried_out(tmp_path: Path
     assert CLAIM not in there(target, records=True)
 
 
+@pytest.mark.parametrize("change", [Path.unlink, lambda file: file.write_text("3")])
+def test_a_file_that_changes_while_it_is_deployed_is_said(
+    tmp_path: Path, target: str, change: Callable[[Path], object]
+) -> None:
+    source = put(tmp_path / "source", {"a.py": "1", "b.py": "1"})
+
+    def edit(at: int, moment: str) -> None:
+        if (at, moment) == (1, "after"):
+            change(source / "b.py")
+
+    with pytest.raises(ConfigurationError, match=r"b\.py: changed while it was deployed; deploy again"):
+        deploy(source, Steps(open_target(target), edit))
+    put(source, {"a.py": "1", "b.py": "2"})
+    deploy(source, target, resume=True)
+    assert there(target) == {"a.py": "1", "b.py": "2"}
+
+
 def test_two_who_begin_at_the_same_moment(tmp_path: Path, target: str) -> None:
     """Both have looked; one claims it first."""
     source, other = put(tmp_path / "source", BEFORE), put(tmp_path / "other", AFTER)
@@ -338,6 +356,7 @@ def test_records_that_lead_out_of_the_target_are_not_followed(cli: Cli, tmp_path
     assert f"{MANIFEST} cannot be read: expected what 'coordinator dags deploy' writes; bring an older" in result.stderr
 
 
+@pytest.mark.promise("dags-deploy")
 @pytest.mark.parametrize("leads", ["../elsewhere", "theirs", "/nowhere"])
 @pytest.mark.parametrize("path", ["lib/a.py", "lib/sql/a.sql", "lib"])
 def test_a_link_in_a_target_is_not_followed(cli: Cli, tmp_path: Path, path: str, leads: str) -> None:
@@ -394,6 +413,7 @@ def test_a_file_gives_way_to_a_directory_and_a_directory_to_a_file(
     assert there(target) == {after: "2", "b.py": "1"}
 
 
+@pytest.mark.promise("dags-deploy")
 @pytest.mark.parametrize(("theirs", "ours"), [("sql", "sql/a.sql"), ("sql/a.sql", "sql")])
 def test_what_somebody_elses_file_is_in_the_way_of_is_refused(
     cli: Cli, tmp_path: Path, target: str, theirs: str, ours: str
