@@ -17,6 +17,8 @@ from coordinator.errors import ConfigurationError, CoordinatorError
 
 _AT_ONCE: Final = 100
 """Files that are read in one go."""
+_OF_CREDENTIALS: Final = re.compile("Credential|Authenticat|Profile")
+"""In the name of an error, whichever store's library it is of."""
 _PASSWORD: Final = re.compile(r"://[^/@]*:[^/@]*@")
 
 
@@ -238,6 +240,8 @@ def _in_our_words(place: str, error: Exception) -> CoordinatorError:
         case NotADirectoryError() | IsADirectoryError() | NotImplementedError():
             said = str(error) or "it cannot be written to"
             return TargetRefused(f"{place}: {said}; expected a directory, or an object store that can be written to")
+        case _ if _OF_CREDENTIALS.search(type(error).__name__):
+            return TargetRefused(f"{place}: {error}; give credentials where fsspec finds them: docs/dags.md#deploy")
         case FileNotFoundError():
             return TargetRefused(f"{place}: {error}; create the bucket first")
         case _:

@@ -571,6 +571,22 @@ def test_a_store_that_does_not_answer_is_said(
     assert "the same command goes on where this one has ended" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("more", "said"), [({}, "Unable to locate credentials"), ({"AWS_PROFILE": "x"}, "profile (x) could not be found")]
+)
+def test_missing_credentials_are_said(
+    cli: Cli, tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch, more: dict[str, str], said: str
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    for name, value in {"HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true", **more}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(S3FileSystem, "_cache", {})
+    result = cli("dags", "deploy", put(tmp_path / "source", BEFORE), bucket, "--dry-run")
+    assert result.exit_code == ExitCode.REFUSED
+    assert f"{said}; give credentials where fsspec finds them" in result.stderr
+
+
 def test_a_directory_that_cannot_be_written_to_is_said(cli: Cli, tmp_path: Path) -> None:
     source = put(tmp_path / "source", BEFORE)
     with tempfile.TemporaryDirectory() as directory:
