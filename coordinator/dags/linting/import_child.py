@@ -111,8 +111,10 @@ _DONE = 93
 """The exit code of a process that came to its end: a file that ends it itself has another."""
 _PATIENCE = 5
 """Seconds after the time limit: then a process is ended that does not end itself."""
-_MOST_BYTES = 1 << 20
+_MOST_BYTES = 1 << 24
 """Of what a process says."""
+_LONGEST = 1000
+"""In characters, what is said of an error: pydantic's list a whole configuration."""
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _CALLS = {
@@ -274,7 +276,7 @@ def import_file(path: str, guard: Guard, root: str, say: Callable[[dict[str, Any
     except BaseException as error:  # noqa: BLE001 - also SystemExit, and whatever a file raises
         guard.lift()
         if not _is_by_refusal(error):
-            say({"error": f"{type(error).__name__}: {error}", "place": _place_of(error, root)})
+            say({"error": f"{type(error).__name__}: {error}"[:_LONGEST], "place": _place_of(error, root)})
         return
     guard.lift()
     made = [*vars(module).values(), *(dag for context in contexts for dag, _ in context.autoregistered_dags)]
