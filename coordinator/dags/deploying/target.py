@@ -237,13 +237,13 @@ def _in_our_words(place: str, error: Exception) -> CoordinatorError:
     match error:
         case PermissionError() | OSError(errno=errno.EROFS):
             return TargetRefused(f"{place}: {error}; give this user the right to list, read, write and remove there")
-        case NotADirectoryError() | IsADirectoryError() | NotImplementedError():
+        case NotADirectoryError() | IsADirectoryError() | OSError(errno=errno.ENAMETOOLONG) | NotImplementedError():
             said = str(error) or "it cannot be written to"
             return TargetRefused(f"{place}: {said}; expected a directory, or an object store that can be written to")
         case _ if _OF_CREDENTIALS.search(type(error).__name__):
             return TargetRefused(f"{place}: {error}; give credentials where fsspec finds them: docs/dags.md#deploy")
         case FileNotFoundError():
-            return TargetRefused(f"{place}: {error}; create the bucket first")
+            return TargetRefused(f"{place}: {error}; create the bucket, or the directory, first")
         case _:
             kind = "" if isinstance(error, OSError) else f"{type(error).__name__}: "
             return TargetUnavailable(f"{place}: {kind}{error}; the same command goes on where this one has ended")

@@ -546,8 +546,13 @@ def test_a_deploy_asks_unless_it_is_told_not_to(cli: Cli, tmp_path: Path) -> Non
             "Protocol not known: nothing; expected a directory, or such as s3://bucket/d",
         ),
         ("gs://x/y", ExitCode.USAGE, "Please install gcsfs to access Google Storage"),
+        (f"/{'x' * 300}", ExitCode.REFUSED, "File name too long: "),
         ("ftp://127.0.0.1:1/dags", ExitCode.UNREACHABLE, "Connection refused; the same command goes on where"),
-        ("s3://none/dags", ExitCode.REFUSED, "The specified bucket does not exist; create the bucket first"),
+        (
+            "s3://none/dags",
+            ExitCode.REFUSED,
+            "The specified bucket does not exist; create the bucket, or the directory, first",
+        ),
     ],
 )
 def test_a_target_that_is_none_is_said(
