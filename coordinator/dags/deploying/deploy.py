@@ -90,7 +90,8 @@ def _digests(target: Target, named: set[str], sizes: Mapping[str, int]) -> dict[
 
 def _parts(sizes: Mapping[str, int]) -> Iterator[list[str]]:
     """The files in parts that fit into memory."""
-    part, whole = [], 0
+    part: list[str] = []
+    whole = 0
     for path, size in sorted(sizes.items()):
         if part and whole + size > MOST_BYTES:
             yield part

@@ -27,8 +27,10 @@ class Target(Protocol):
 
     name: str
     """As people know it."""
-    directory: Path | None
-    """Where it is; ``None``: in no directory."""
+
+    @property
+    def directory(self) -> Path | None:
+        """Where it is; ``None``: in no directory."""
 
     def sizes(self) -> dict[str, int]:
         """Every file, with its size in bytes; in a directory also every link.
@@ -227,9 +229,9 @@ def _explained(place: str, *known: type[Exception]) -> Iterator[None]:
     """
     try:
         yield
-    except (CoordinatorError, *known):
-        raise
     except Exception as error:
+        if isinstance(error, (CoordinatorError, *known)):
+            raise
         raise _in_our_words(place, error) from error
 
 
