@@ -96,7 +96,7 @@ class _ObjectStore:
         with _explained(self.name):
             found = self._files.find(self._root, detail=True)
         prefix = f"{self._root}/"
-        below = {one.removeprefix(prefix): of["size"] or 0 for one, of in found.items() if one.startswith(prefix)}
+        below = {one.removeprefix(prefix): of.get("size") or 0 for one, of in found.items() if one.startswith(prefix)}
         # A console makes objects for folders.
         return {path: size for path, size in below.items() if path and not path.endswith("/")}
 
@@ -170,6 +170,8 @@ class _Directory:
             try:
                 with open(part, "xb") as file:
                     file.write(content)
+                if os.path.isdir(place) and not os.path.islink(place):
+                    self._remove_if_empty(place)
                 os.replace(part, place)
             finally:
                 if os.path.exists(part):

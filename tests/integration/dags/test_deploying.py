@@ -436,6 +436,17 @@ def test_directories_that_are_empty_then_are_removed(tmp_path: Path) -> None:
     assert {str(one.relative_to(target)) for one in target.rglob("*")} == {"new.py", MANIFEST, "lib", "lib/theirs"}
 
 
+def test_an_empty_directory_gives_way_to_a_file(tmp_path: Path) -> None:
+    """A deploy can be killed after it has removed the last file of a directory, and before the directory."""
+    source, target = put(tmp_path / "source", {"lib/sql": "1"}), tmp_path / "target"
+    (target / "lib/sql/a").mkdir(parents=True)
+    with pytest.raises(TargetRefused, match="Is a directory"):
+        deploy(source, str(target))  # what is in it is nobody's to remove
+    (target / "lib/sql/a").rmdir()
+    deploy(source, f"file://{target}", resume=True)
+    assert there(str(target)) == {"lib/sql": "1"}
+
+
 def test_a_folder_without_files_would_remove_everything(cli: Cli, tmp_path: Path, target: str) -> None:
     """As where nothing was generated before."""
     source = put(tmp_path / "source", BEFORE)
