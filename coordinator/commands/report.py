@@ -28,7 +28,7 @@ from coordinator.model.runstate import (
     State,
     Unreadable,
     Verdict,
-    earlier_runs,
+    earlier_attempts,
     evaluate_report,
     read_run_state,
 )
@@ -120,7 +120,7 @@ class _Writing:
             verdict = evaluate_report(known, self._report)
             if verdict is not Verdict.NEW:
                 return verdict
-            if earlier_runs(known, self._document.run_id):
+            if earlier_attempts(known, self._report.attempt):
                 self._value = self._document.after(known).to_value()
             base = 0 if present is None else present.mod_revision
             self._sent_over = base

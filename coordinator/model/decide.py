@@ -400,7 +400,7 @@ def _completions(used: Iterable[EvaluatedInput]) -> dict[Target, Consumed]:
             as_newest = isinstance(one.dependency.mapping, Latest | FixedKey)
             if as_newest and one.target in found:
                 continue  # another dependency names this partition itself
-            found[one.target] = Consumed(one.seen.came_at, one.seen.value.attempt, one.seen.value.state, as_newest)
+            found[one.target] = Consumed(one.seen.used_up_to, one.seen.value.attempt, one.seen.value.state, as_newest)
     return found
 
 

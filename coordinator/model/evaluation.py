@@ -179,7 +179,7 @@ class _Evaluator:
     def _newest(self, dependency: Dependency) -> EvaluatedInput:
         """The upstream's newest completion. Newer ones may come for ever: only those of this wave are waited for."""
         view, upstream = self._view, dependency.upstream
-        newest = view.newest(upstream)
+        newest = view.newest(upstream, without=lambda one: self._is_emitted_by_itself(dependency, one))
         triggers = dependency.trigger and (
             isinstance(dependency.mapping, FixedKey)
             or view.is_newest_partition(self._target)
@@ -192,7 +192,7 @@ class _Evaluator:
             # It is still to complete in partitions in which others of this wave have: one run for the wave.
             expected |= self._newest_partitions()
         awaited = (Target(upstream, one) for one in expected)
-        busy = tuple(one for one in awaited if view.readiness(one) is Readiness.BUSY)
+        busy = tuple(one for one in awaited if self._readiness(one) is Readiness.BUSY)
         return self._input(
             dependency,
             newest or Target(upstream, NO_PARTITION),
@@ -211,28 +211,46 @@ class _Evaluator:
 
     def _is_changed(self, dependency: Dependency, target: Target, since: int) -> bool:
         """Whether a completion is not the used one, and is newer than the watermark and the activation."""
-        seen, _ = self._seen(dependency, target)
+        seen = self._seen(dependency, target)
         if seen is None or not isinstance(seen.value, RunState):
             return False
         return self._is_new(dependency, target, seen, seen.value, since)
 
     def _is_new(self, dependency: Dependency, target: Target, seen: SeenState, state: RunState, since: int) -> bool:
         """:param since: the etcd revision before which a completion of this input is not new."""
-        since = max(self._past, since)
-        if not isinstance(state, AssetCompletion):  # of which only that counts that is newer
+        since, used = max(self._past, since), self._consumed.get(target)
+        if not isinstance(state, AssetCompletion):  # of an asset, only that counts that is newer than the dependency
             since = max(self._node.active_since[dependency], since)
-        return seen.came_at > since and not is_consumed(self._consumed.get(target), state, seen.came_at)
+        elif isinstance(used, Consumed):
+            since = max(used.revision, since)
+        return seen.came_at > since and not is_consumed(used, state, seen.used_up_to)
 
-    def _seen(self, dependency: Dependency, target: Target) -> tuple[SeenState | None, list[Target]]:
-        """The state of an input; of an asset, as this downstream partition sees it, with the producers that do not
-        count: they are this partition, or depend on it, so that it must neither wait for them nor be started by them.
-        """
+    def _own(self, target: Target) -> list[Target]:
+        """The producers of an asset that do not count, because they are this downstream partition, or what it starts:
+        it must neither wait for them nor be started by them."""
         seen = self._view.state(target)
         if seen is None or not isinstance(seen.value, AssetCompletion):
-            return seen, []
-        own = [one for one in seen.value.producers if self._view.comes_of(one, self._target)]
-        completion = seen.value.as_input(without=own, after=self._node.active_since[dependency])
-        return SeenState(completion, seen.revision), own
+            return []
+        return [one for one in seen.value.producers if self._view.comes_of(one, self._target)]
+
+    def _seen(self, dependency: Dependency, target: Target) -> SeenState | None:
+        """The state of an input; of an asset, as this downstream partition sees it."""
+        seen = self._view.state(target)
+        if seen is None or not isinstance(seen.value, AssetCompletion):
+            return seen
+        completion = seen.value.as_input(without=self._own(target), after=self._node.active_since[dependency])
+        return SeenState(completion, seen.revision)
+
+    def _readiness(self, target: Target) -> Readiness:
+        """The readiness of an input, without what does not count."""
+        own = self._own(target)
+        return readiness_of(self._view, target, without=own) if own else self._view.readiness(target)
+
+    def _is_emitted_by_itself(self, dependency: Dependency, target: Target) -> bool:
+        """Whether all that counts of an asset in a partition was emitted by this downstream partition."""
+        seen = self._seen(dependency, target)
+        is_of_asset = seen is not None and isinstance(seen.value, AssetCompletion)
+        return is_of_asset and seen is not None and not seen.came_at and bool(self._own(target))
 
     def _input(
         self,
@@ -244,13 +262,8 @@ class _Evaluator:
         since: int = 0,
     ) -> EvaluatedInput:
         view = self._view
-        seen, own = self._seen(dependency, target)
-        if busy:
-            readiness = Readiness.BUSY
-        elif own:
-            readiness = readiness_of(view, target, without=own)
-        else:
-            readiness = view.readiness(target)
+        seen = self._seen(dependency, target)
+        readiness = Readiness.BUSY if busy else self._readiness(target)
         if triggers is None:
             triggers = dependency.trigger
         before = self._consumed.get(target)

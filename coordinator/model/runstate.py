@@ -91,8 +91,8 @@ class RunState(msgspec.Struct, frozen=True, gc=False):
     ended_at: datetime | None = None
     """When it ended, by the environment's clock; of a run that was seen at once, when it was seen
     (:data:`SEEN_AT_ONCE`). ``None``: nobody said when."""
-    earlier_runs: tuple[str, ...] = ()
-    """The run_ids of runs whose place it has taken, the last one first: their asset events may come later."""
+    earlier: tuple[Attempt, ...] = ()
+    """The attempts whose place it has taken, the last one first: their asset events may come later."""
 
     @property
     def completed_at(self) -> datetime | None:
@@ -105,6 +105,11 @@ class RunState(msgspec.Struct, frozen=True, gc=False):
     @property
     def completed_revision(self) -> int | None:
         """The etcd revision at which it completed; ``None``: that of its key."""
+        return None
+
+    @property
+    def used_revision(self) -> int | None:
+        """The etcd revision up to which whoever uses it has used what has completed; ``None``: that of its key."""
         return None
 
     @property
@@ -141,10 +146,19 @@ def _of_a_run(state: State) -> State:
     return state
 
 
-MOST_EARLIER_RUNS = 8
-"""Earlier runs of a partition that a run state names."""
+MOST_EARLIER = 8
+"""Earlier attempts of a partition that a run state names."""
 
 _RunId = Annotated[str, Field(max_length=bounds.NAME)]
+
+
+class EarlierAttempt(BaseModel):
+    """An attempt whose place another one has taken, in the JSON of a run state."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    run_id: _RunId
+    queued_at: Instant | None = None
 
 
 class RunStateDocument(BaseModel):
@@ -166,11 +180,13 @@ class RunStateDocument(BaseModel):
     reported_by: str | None = None
     note: str | None = None
     marked: bool | None = None
-    earlier_runs: tuple[_RunId, ...] | None = None
+    earlier: Annotated[tuple[EarlierAttempt, ...], Field(strict=False)] | None = None
 
     def after(self, present: RunState | Unreadable | None) -> RunStateDocument:
         """The same, as it is written in the place of the present state."""
-        return self.model_copy(update={"earlier_runs": earlier_runs(present, self.run_id) or None})
+        found = earlier_attempts(present, self.to_run_state().attempt)
+        earlier = tuple(EarlierAttempt(run_id=one.run_id or "", queued_at=one.queued_at) for one in found)
+        return self.model_copy(update={"earlier": earlier or None})
 
     def to_run_state(self) -> RunState:
         return RunState(
@@ -179,11 +195,17 @@ class RunStateDocument(BaseModel):
             observed_at=self.observed_at or self.end_date,
             marked=bool(self.marked),
             ended_at=_end_of(self.end_date, self.observed_at or self.end_date, self.queued_at, marked=self.marked),
+            earlier=tuple(Attempt(one.run_id, one.queued_at) for one in self.earlier or ()),
         )
 
     def to_value(self) -> bytes:
         """The bytes for etcd, without empty fields."""
         return self.model_dump_json(exclude_none=True).encode()
+
+
+class _EarlierFields(msgspec.Struct, gc=False):
+    run_id: Annotated[str, msgspec.Meta(max_length=bounds.NAME)]
+    queued_at: str | None = None
 
 
 class _KnownFields(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -207,7 +229,7 @@ class _KnownFields(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     reported_by: str | None = None
     note: str | None = None
     marked: bool | None = None
-    earlier_runs: tuple[Annotated[str, msgspec.Meta(max_length=bounds.NAME)], ...] = ()
+    earlier: tuple[_EarlierFields, ...] = ()
 
     def to_run_state(self) -> RunState:
         """:raises ValueError: a time is invalid."""
@@ -220,15 +242,22 @@ class _KnownFields(msgspec.Struct, forbid_unknown_fields=True, gc=False):
         attempt = Attempt(self.run_id, queued_at, self.attempt)
         ended_at = _end_of(end_date, observed_at, queued_at, marked=self.marked)
         state = _of_a_run(self.state)
-        return RunState(state, attempt, observed_at, bool(self.marked), ended_at, self.earlier_runs)
+        earlier = tuple(
+            Attempt(one.run_id, None if one.queued_at is None else as_utc(one.queued_at)) for one in self.earlier
+        )
+        return RunState(state, attempt, observed_at, bool(self.marked), ended_at, earlier)
 
 
-def earlier_runs(present: RunState | Unreadable | None, run_id: str | None) -> tuple[str, ...]:
-    """The runs whose place a run takes in its partition. :param run_id: of that run."""
+def earlier_attempts(present: RunState | Unreadable | None, attempt: Attempt) -> tuple[Attempt, ...]:
+    """The attempts whose place another one takes in its partition, the last one first; of those that have a run_id.
+
+    :param present: the state that is there.
+    """
     if not isinstance(present, RunState):
         return ()
-    before = (present.attempt.run_id, *present.earlier_runs)
-    return tuple(one for one in dict.fromkeys(before) if one is not None and one != run_id)[:MOST_EARLIER_RUNS]
+    before = (Attempt(present.attempt.run_id, present.attempt.queued_at), *present.earlier)
+    here = Attempt(attempt.run_id, attempt.queued_at)
+    return tuple(one for one in dict.fromkeys(before) if one.run_id is not None and one != here)[:MOST_EARLIER]
 
 
 _decode_known_fields = msgspec.json.Decoder(_KnownFields).decode

@@ -563,4 +563,230 @@ def case_many_producers(world: SimulatedWorld) -> None:
     assert world.runs("D") == before + 1
 
 
+@pytest.mark.promise("asset-upstreams")
+def case_attempt_between_two_others(world: SimulatedWorld) -> None:
+    """While no watcher runs, U is cleared and emits, and is cleared again and emits nothing: D runs for the second
+    attempt."""
+    _waits(world)
+    _emits(world, "U")
+    world.settle()
+    world.stop_watcher()
+    _emits_again(world, "U")
+    _is_silent(world, "U")
+    world.start_watcher()
+    world.settle()
+    assert world.runs("D") == 2
+
+
+@pytest.mark.promise("asset-upstreams")
+def case_attempts_that_are_heard_of_together(world: SimulatedWorld) -> None:
+    """The same under a watcher, which hears of both attempts only after their event."""
+    _waits(world)
+    _emits(world, "U")
+    world.settle()
+    world.delay_reports("U")
+    _emits_again(world, "U")
+    world.settle()
+    _is_silent(world, "U")
+    world.deliver_reports("U")
+    world.settle()
+    assert world.runs("D") == 2
+
+
+@pytest.mark.promise("asset-upstreams")
+def case_runs_that_are_heard_of_together(world: SimulatedWorld) -> None:
+    """An event waits for its run. That of another run of the partition is told together with it: D runs."""
+    _waits(world)
+    world.delay_reports("U")
+    _emits(world, "U")
+    world.settle()
+    world.trigger("U", run_id="another")
+    world.run("U")
+    world.deliver_reports("U")
+    world.settle()
+    assert world.runs("D") == 1
+
+
+def _newest_that_its_downstream_emits(world: SimulatedWorld, mapping: object, partition: str) -> None:
+    world.dependencies({"D": {"upstream": {**X, "partition": mapping}}})
+    world.by_hand("U", "D")
+    _emits(world, "U")
+    world.settle()
+    world.start("D", partition=partition)
+    world.settle()
+    world.emit("D", ORDERS, partition=partition)
+    _emits_again(world, "U")
+    world.settle()
+    world.finish("D", partition=partition)
+    world.settle()
+    assert world.requests("D", partition=partition) == 2
+
+
+def case_latest_that_its_downstream_emits(world: SimulatedWorld) -> None:
+    """D uses the newest completion, and emits the asset itself: what U emits meanwhile starts it all the same."""
+    _newest_that_its_downstream_emits(world, "latest", PARTITION)
+
+
+def case_fixed_key_that_its_downstream_emits(world: SimulatedWorld) -> None:
+    """The same where D has one partition."""
+    _newest_that_its_downstream_emits(world, FIXED["partition"], "model")
+
+
+@pytest.mark.promise("asset-upstreams")
+def case_feedback_through_the_hour_before(world: SimulatedWorld) -> None:
+    """U, which emits what D waits for, waits for D of the day before: that is no loop, however far back it goes."""
+    world.dependencies({"D": {"upstream": X}, "U": ["S", {"pipeline": "D", "partition": "-1 day"}]})
+    world.by_hand("S", "U")
+    days = [f"2026-{month:02}-{day:02}T00:00:00Z" for month in (10, 11) for day in range(1, 8)]
+    for day in days:
+        _emits(world, "U", partition=day)
+        world.settle()
+    assert [world.runs("D", partition=day) for day in days] == [1] * len(days)
+    assert world.watcher is not None
+    assert not world.watcher.reconciler.asset_states.loops
+
+
+@pytest.mark.promise("asset-upstreams")
+def case_producer_that_gathers_its_downstream(world: SimulatedWorld) -> None:
+    """U, daily, gathers the hours of D, which waits for what U has emitted for the day before: D waits for U when that
+    runs again, and runs after it."""
+    hour = "2026-11-21T05:00:00Z"
+    world.dependencies(
+        {
+            "D": {"upstream": ["S", {**X, "partition": "-29 hours"}]},
+            "U": {"upstream": {"pipeline": "D", "partition": "start_of_day"}, "rerun": "ignore"},
+        }
+    )
+    world.by_hand("S", "U")
+    _emits(world, "U")
+    world.trigger("S", partition=hour)
+    world.run("S", partition=hour)
+    world.settle()
+    assert world.runs("D", partition=hour) == 1
+    _emits_again(world, "U")
+    world.settle()
+    assert world.runs("D", partition=hour) == 2
+
+
+@pytest.mark.promise("once")
+def case_producer_that_comes_to_be_below_its_downstream(world: SimulatedWorld) -> None:
+    """U and V emit; then U is put below D. That is no completion, and what U emits from then on starts nothing."""
+    world.dependencies({"D": {"upstream": X}})
+    world.by_hand("U", "V")
+    _emits(world, "V")
+    _emits(world, "U")
+    world.settle()
+    before = world.runs("D")
+    world.dependencies({"D": {"upstream": X}, "U": {"upstream": "D"}})
+    world.settle()
+    world.stop_watcher()
+    world.start_watcher()
+    world.settle()
+    assert world.runs("D") == before
+
+
+@pytest.mark.promise("once")
+def case_two_dependencies_on_one_asset(world: SimulatedWorld) -> None:
+    """D waits for one partition of an asset by two dependencies, of which one is newer than an event that is counted
+    late: D runs once more, and not for ever."""
+    world.dependencies({"D": {"upstream": X}})
+    world.by_hand("U", "V")
+    world.delay_reports("U")
+    _emits(world, "U")
+    world.settle()
+    world.dependencies({"D": {"upstream": {"any": [X, {**X, "partition": "start_of_day"}]}}})
+    world.settle()
+    _emits(world, "V")
+    world.settle()
+    assert world.requests("D") == 1
+    world.deliver_reports("U")
+    world.settle()
+    assert world.requests("D") == 2
+
+
+@pytest.mark.promise("once")
+def case_late_event_beside_many_partitions(world: SimulatedWorld) -> None:
+    """D stands on the assets of forty partitions, more than a record names in full. A late event of an attempt that was
+    used starts nothing."""
+    keys = [f"k{number:02}" for number in range(40)]
+    segments = {"mapper": "segments", "segments": keys, "downstream_key": "all"}
+    world.dependencies({"D": {"upstream": {**X, "partition": segments}}})
+    world.by_hand("U", "V")
+    for name in ("U", "V"):
+        world.trigger(name)
+        world.start(name)
+        for key in keys:
+            world.emit(name, ORDERS, key=key)
+    late = world.emit("U", ORDERS, key="k00", told=False)
+    for name in ("U", "V"):
+        world.finish(name)
+    world.settle()
+    assert world.runs("D", partition="all") == 1
+    late()
+    world.settle()
+    assert world.runs("D", partition="all") == 1
+
+
+@pytest.mark.promise("once")
+def case_renewed_dependency_and_a_late_event(world: SimulatedWorld) -> None:
+    """U and V emit; the dependency is taken out and put back, as a new one; a late event of V's attempt is told: D has
+    run for that."""
+    _waits(world)
+    _emits(world, "U")
+    world.trigger("V")
+    world.start("V")
+    world.emit("V", ORDERS)
+    late = world.emit("V", ORDERS, told=False)
+    world.finish("V")
+    world.settle()
+    before = world.runs("D")
+    world.dependencies({"other": ["nothing"]})
+    world.settle()
+    world.dependencies({"other": ["nothing"], "D": {"upstream": X}})
+    world.settle()
+    late()
+    world.settle()
+    assert world.runs("D") == before
+
+
+@pytest.mark.promise("once")
+def case_more_emissions_than_are_kept(world: SimulatedWorld) -> None:
+    """U emits one partition of the asset in more runs than are kept: each starts D, and at rest nothing is written."""
+    _waits(world)
+    for number in range(103):
+        day = f"p{number}"
+        world.trigger("U", partition=day, run_id=day)
+        world.start("U", partition=day, run_id=day)
+        world.emit("U", ORDERS, partition=day, key="eu")
+        world.finish("U", partition=day, run_id=day)
+        world.settle()
+    assert world.runs("D", partition="eu") == 103
+    world.stop_watcher()
+    world.start_watcher()
+    world.settle()
+    assert world.runs("D", partition="eu") == 103
+    revision = world.store.list(world.keys.leader).revision
+    world.settle()
+    assert world.store.list(world.keys.leader).revision - revision < 20
+
+
+def case_events_by_hand_at_one_moment(world: SimulatedWorld) -> None:
+    """Two events that people emit at the same moment, by the clock, are two."""
+    _waits(world)
+    world.by_hand("D")
+    moment = world.now()
+    world.now = lambda: moment  # type: ignore[method-assign]
+    world.emit("U", ORDERS, key="eu", by_hand=True)
+    del world.now
+    world.settle()
+    world.start("D", partition="eu")
+    world.finish("D", partition="eu")
+    world.settle()
+    world.now = lambda: moment  # type: ignore[method-assign]
+    world.emit("U", ORDERS, key="eu", by_hand=True)
+    del world.now
+    world.settle()
+    assert world.requests("D", partition="eu") == 2
+
+
 CASES: dict[str, AssetEmissionCase] = {name: case for name, case in globals().items() if name.startswith("case_")}

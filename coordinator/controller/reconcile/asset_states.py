@@ -97,8 +97,9 @@ class AssetStates:
             for asset in (target,) if is_asset(target.pipeline) else self._cache.produced.behind(target):
                 self._emitted.put(asset, 0.0)
             if self._waiting and (state := readable_state(self._cache.state(target))) is not None:
-                for event in self._waiting.pop((target.pipeline, state.attempt.run_id or ""), ()):
-                    self._look_at(event)
+                for attempt in (state.attempt, *state.earlier):
+                    for event in self._waiting.pop((target.pipeline, attempt.run_id or ""), ()):
+                        self._look_at(event)
 
     def next_at(self) -> float | None:
         """Monotonic seconds at which there is something to write, or to compare; 0: at once."""

@@ -31,9 +31,9 @@ class RunPartitions:
     def put(self, target: Target, state: RunState) -> None:
         if (runs := self._of.get(target.pipeline)) is None:
             return
-        for run_id in (state.attempt.run_id, *state.earlier_runs):
-            if run_id is not None:
-                runs[run_id] = target.partition
+        for attempt in (state.attempt, *state.earlier):
+            if attempt.run_id is not None:
+                runs[attempt.run_id] = target.partition
 
     def delete(self, target: Target, state: RunState) -> None:
         if (runs := self._of.get(target.pipeline)) is not None and state.attempt.run_id is not None:

@@ -32,6 +32,7 @@ class Emission(msgspec.Struct, frozen=True, gc=False):
 
     :ivar pipeline: whose run it was; ``None``: no run has emitted it.
     :ivar partition: of that run; ``None``: unknown.
+    :ivar run_id: of that run; where there is none, the id of the event.
     :ivar since: the first of these events by which the asset has completed, by the clock of the listener.
     :ivar newest: the newest one.
     :ivar told: the etcd revision of the newest one: what came before a dependency starts nothing.
@@ -42,7 +43,7 @@ class Emission(msgspec.Struct, frozen=True, gc=False):
 
     pipeline: PipelineRef | None
     partition: str | None
-    run_id: str | None
+    run_id: str
     since: datetime
     newest: datetime
     told: int
@@ -65,15 +66,17 @@ class AssetCompletion(RunState, frozen=True, gc=False):
     """What has been emitted of an asset in a partition.
 
     ``attempt`` is the run of the newest emission, and when that began. As an input (:meth:`as_input`), its number is a
-    digest of the emissions that count: it is another completion if they are others.
+    digest of the emissions: made again from the events, they have the same one.
 
     :ivar event: the id of the newest event, in the environment of the asset.
-    :ivar counted: the greatest one of its emissions.
+    :ivar counted: the greatest one of the emissions that count.
+    :ivar used: the greatest one of all: what uses it uses all that was counted up to there.
     :ivar emissions: by whom it has been emitted, the one that was counted last first.
     """
 
     event: str = ""
     counted: int = 0
+    used: int = 0
     emissions: tuple[Emission, ...] = ()
 
     @property
@@ -86,24 +89,29 @@ class AssetCompletion(RunState, frozen=True, gc=False):
         return self.counted
 
     @property
+    def used_revision(self) -> int:
+        return self.used
+
+    @property
     def told_revision(self) -> int:
         return max(one.told for one in self.emissions)
 
     def as_input(self, *, without: Container[Target], after: int) -> AssetCompletion:
-        """What it is for a pipeline that waits for it.
+        """What it is for a pipeline that waits for it. The digest is that of all emissions: what has used them has used
+        all, whichever of them counted for it.
 
         :param without: producers that do not count, because the pipeline itself would start them.
-        :param after: an etcd revision: emissions that were told of before are of the past, and not new.
+        :param after: an etcd revision: emissions that were told of before do not count.
         """
-        others = tuple(one for one in self.emissions if one.producer not in without)
-        new = [one for one in others if one.told > after]
-        identities = "\n".join(sorted(one.identity for one in new))
+        identities = "\n".join(sorted(one.identity for one in self.emissions))
         digest = int.from_bytes(blake2b(identities.encode(errors="surrogatepass"), digest_size=6).digest())
+        newest = max(self.emissions, key=lambda one: (one.since, one.identity))
+        others = tuple(one for one in self.emissions if one.producer not in without)
         return msgspec.structs.replace(
             self,
-            attempt=Attempt((others or self.emissions)[0].run_id, None, digest),
+            attempt=Attempt(newest.run_id if newest.pipeline is not None else None, None, digest),
             observed_at=max(one.newest for one in others or self.emissions),
-            counted=max((one.counted for one in new), default=0),
+            counted=max((one.counted for one in others if one.told > after), default=0),
             emissions=others or self.emissions,
         )
 
@@ -112,8 +120,16 @@ def completion_of(event: str, emissions: Collection[Emission]) -> AssetCompletio
     """A completion that consists of these emissions, of which there is at least one."""
     ordered = tuple(sorted(emissions, key=lambda one: (one.counted, one.newest), reverse=True))
     newest = max(one.newest for one in ordered)
-    attempt = Attempt(ordered[0].run_id, ordered[0].since)
-    return AssetCompletion(State.SUCCESS, attempt, newest, event=event, counted=ordered[0].counted, emissions=ordered)
+    attempt = Attempt(ordered[0].run_id if ordered[0].pipeline is not None else None, ordered[0].since)
+    return AssetCompletion(
+        State.SUCCESS,
+        attempt,
+        newest,
+        event=event,
+        counted=ordered[0].counted,
+        used=ordered[0].counted,
+        emissions=ordered,
+    )
 
 
 class Told(NamedTuple):
@@ -145,7 +161,7 @@ def with_event(known: AssetCompletion | None, told: Told, run: RunState | None, 
     fresh = Emission(
         told.pipeline,
         told.partition,
-        told.run_id,
+        told.run_id if told.run_id is not None else told.event,
         told.emitted_at,
         told.emitted_at,
         told.revision,
@@ -153,17 +169,13 @@ def with_event(known: AssetCompletion | None, told: Told, run: RunState | None, 
     )
     own = next((one for one in before if (one.pipeline, one.run_id) == (fresh.pipeline, fresh.run_id)), None)
     if own is None:
-        producer = fresh.producer
-        others = [one for one in before if producer is not None and one.producer == producer]
-        if any(told.emitted_at < one.since for one in others):
-            assert known is not None
-            return known  # its partition has been written anew since, and what waits has been told
-        return _with(known, told, [fresh, *_bounded(before, others)])
+        if known is not None and _is_outdated(fresh, before):
+            return known
+        return _with(known, told, [fresh, *_kept_beside(fresh, before)])
+    now = own
     if own.partition is None and told.partition is not None:
         now = msgspec.structs.replace(own, partition=told.partition)
-    else:
-        now = own
-    if told.emitted_at > own.newest or (own.pipeline is None and told.revision > own.told):
+    if told.emitted_at > own.newest:
         if _is_same_attempt(own, told, run):
             now = msgspec.structs.replace(now, newest=told.emitted_at, told=max(own.told, told.revision))
         else:
@@ -172,6 +184,24 @@ def with_event(known: AssetCompletion | None, told: Told, run: RunState | None, 
         assert known is not None
         return known
     return _with(known, told, [now, *(one for one in before if one is not own)])
+
+
+def _is_outdated(fresh: Emission, before: tuple[Emission, ...]) -> bool:
+    """Whether what waits has been told of something newer from the same place, or nobody knows any more."""
+    if fresh.pipeline is None:
+        return any(one.pipeline is None and fresh.told < one.told for one in before)
+    if any(one.producer == fresh.producer and fresh.since < one.since for one in before if one.producer is not None):
+        return True
+    return len(before) >= MOST_EMISSIONS and fresh.told < min(one.told for one in before)
+
+
+def _kept_beside(fresh: Emission, before: tuple[Emission, ...]) -> list[Emission]:
+    """The emissions that are kept when another one comes: the newest ones."""
+    same = [one for one in before if (one.pipeline, one.partition) == (fresh.pipeline, fresh.partition)]
+    most = MOST_OF_A_PRODUCER if fresh.pipeline is not None else 1
+    dropped = sorted(same, key=lambda one: one.told, reverse=True)[most - 1 :]
+    kept = [one for one in before if one not in dropped]
+    return sorted(kept, key=lambda one: one.told, reverse=True)[: MOST_EMISSIONS - 1]
 
 
 def _is_same_attempt(own: Emission, told: Told, run: RunState | None) -> bool:
@@ -183,17 +213,11 @@ def _is_same_attempt(own: Emission, told: Told, run: RunState | None) -> bool:
     if told.partition is None:
         return False
     began = [own.silent]
-    if run is not None and run.attempt.run_id == own.run_id:
-        if run.attempt.queued_at is None or run.attempt.queued_at == run.ended_at:
+    if run is not None:
+        began += _beginnings(run, own.run_id)
+        if run.attempt.run_id == own.run_id and run.attempt.queued_at in (None, run.ended_at):
             return False  # nothing tells its attempts apart
-        began.append(run.attempt.queued_at)
     return not any(own.since < one <= told.emitted_at for one in began if one is not None)
-
-
-def _bounded(before: tuple[Emission, ...], of_its_producer: list[Emission]) -> list[Emission]:
-    """The emissions that are kept when another one comes."""
-    dropped = of_its_producer[MOST_OF_A_PRODUCER - 1 :]
-    return [one for one in before if one not in dropped][: MOST_EMISSIONS - 1]
 
 
 def _with(known: AssetCompletion | None, told: Told, emissions: list[Emission]) -> AssetCompletion:
@@ -207,16 +231,22 @@ def with_run(known: AssetCompletion, producer: Target, run: RunState | None, *, 
     An event may come before its listener's environment has told that the run was cleared. Then it has been taken for
     one of the attempt before, and is another completion. Parameters as of :func:`with_event`.
     """
-    began = run.attempt.queued_at if run is not None else None
-    if run is None or began is None:
+    if run is None:
         return known
     emissions = []
     for one in known.emissions:
-        if one.producer == producer and one.run_id == run.attempt.run_id and one.since < began <= one.newest:
+        began = _beginnings(run, one.run_id) if one.producer == producer else ()
+        if any(one.since < attempt <= one.newest for attempt in began):
             emissions.append(msgspec.structs.replace(one, since=one.newest, counted=counted))
         else:
             emissions.append(one)
     return known if tuple(emissions) == known.emissions else completion_of(known.event, emissions)
+
+
+def _beginnings(run: RunState, run_id: str) -> list[datetime]:
+    """When the attempts of a run began, as far as is known. :param run: the state that is in its partition."""
+    attempts = [one for one in (run.attempt, *run.earlier) if one.run_id == run_id]
+    return [one.queued_at for one in attempts if one.queued_at is not None]
 
 
 def silent_since(facts: Facts, known: AssetCompletion, producer: Target) -> datetime | None:
@@ -238,13 +268,13 @@ def with_silence(known: AssetCompletion, producer: Target, attempt: datetime) ->
 
 
 class _EmissionDocument(msgspec.Struct, omit_defaults=True):
+    run_id: str
     since: WrittenTime
     newest: WrittenTime
     told: WrittenRevision
     counted: WrittenRevision
     pipeline: str | None = None
     partition: str | None = None
-    run_id: str | None = None
     silent: WrittenTime | None = None
 
 
@@ -269,13 +299,13 @@ def dump_completion(completion: AssetCompletion, *, reported_by: str) -> bytes:
             event=completion.event,
             emissions=tuple(
                 _EmissionDocument(
+                    one.run_id,
                     one.since,
                     one.newest,
                     one.told,
                     one.counted,
                     str(one.pipeline) if one.pipeline is not None else None,
                     one.partition,
-                    one.run_id,
                     one.silent,
                 )
                 for one in completion.emissions

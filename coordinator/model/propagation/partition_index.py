@@ -16,7 +16,7 @@ from what is in etcd, and not from what a watcher has seen before.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from coordinator.model.conditions import Dependency, leaves
 from coordinator.model.decide import Decision
@@ -84,14 +84,18 @@ class PartitionIndex:
     def gathered(self, dependency: Dependency, downstream: Target) -> Collection[Target]:
         return self._gathered.get((dependency.upstream, dependency.mapping, downstream.partition), ())
 
-    def newest(self, upstream: PipelineRef) -> Target | None:
+    def newest(self, upstream: PipelineRef, *, without: Callable[[Target], bool] = lambda _: False) -> Target | None:
         """The partition whose terminal state has the greatest revision. Outdated entries are dropped."""
         heap = self._completions.get(upstream, [])
-        while heap:
-            if self._is_present(upstream, heap[0]):
-                return Target(upstream, heap[0][1])
+        while heap and not self._is_present(upstream, heap[0]):
             heapq.heappop(heap)
-        return None
+        if not heap:
+            return None
+        newest = Target(upstream, heap[0][1])
+        if not without(newest):
+            return newest
+        present = (Target(upstream, one[1]) for one in sorted(heap) if self._is_present(upstream, one))
+        return next((one for one in present if not without(one)), None)
 
     def is_newest_partition(self, downstream: Target) -> bool:
         return self._newest_partition.get(downstream.pipeline) == downstream.partition

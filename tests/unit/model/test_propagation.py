@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -90,11 +91,12 @@ class Anew:
             and (self.state(target) or self.record(target) or self.readiness(target) is not Readiness.SETTLED)
         ]
 
-    def newest(self, upstream: PipelineRef) -> Target | None:
+    def newest(self, upstream: PipelineRef, *, without: Callable[[Target], bool] = lambda _: False) -> Target | None:
         completed = {
             target: seen.came_at
             for target, seen in self._facts.states.items()
             if target.pipeline == upstream and isinstance(seen.value, RunState) and seen.value.state.is_terminal
+            if not without(target)
         }
         return min(completed, key=lambda target: (-completed[target], target.partition), default=None)
 
