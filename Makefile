@@ -104,8 +104,9 @@ bench-peers: $(READY) ## Beside assets, sensors and triggers, in one real Airflo
 	$(RUN) -m benchmarks.peers $(ARGS)
 
 .PHONY: schema
-schema: $(READY) ## Generate the JSON Schema of dependencies.json
+schema: $(READY) ## Generate the JSON Schemas of dependencies.json and dags.yaml
 	$(RUN) -m coordinator.model.documents.schema_of_forms
+	$(RUN) -m coordinator.dags.configuration.schema_of_forms
 
 .PHONY: examples
 examples: $(READY) ## Write the present output of explain into docs/examples

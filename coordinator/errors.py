@@ -5,6 +5,7 @@ The tree, so that a caller can catch as widely as it means to::
     CoordinatorError                  anything below
     +-- ConfigurationError            a file, a variable or an option is wrong: place, reason, remedy
     |   +-- DependenciesError         ... in dependencies.json
+    |   +-- DagsConfigurationError    ... in dags.yaml
     +-- CredentialUnavailable         the command that gives a credential failed: it may work again soon
     +-- InvalidReport                 a run state that nobody could read back
     +-- StoreError                    etcd
@@ -28,6 +29,9 @@ The tree, so that a caller can catch as widely as it means to::
     +-- PasswordNotTaken              a user that was added without a password cannot get one
     +-- EmbeddedEtcdError             our own etcd did not start, or another server answers
     +-- EnvironmentUnavailable        an Airflow gave no answer that settles the question: ask again later
+    +-- DeployError                   somebody else is, or was, at work in the target of a deploy
+    +-- TargetUnavailable             the target of a deploy gives no answer: the same command goes on later
+    +-- TargetRefused                 the target of a deploy says no
     +-- WatcherIdTaken                another live watcher has the same id
     +-- LeadershipLost                the lease has ended, or is too short for the next step
 

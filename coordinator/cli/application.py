@@ -11,6 +11,7 @@ import typer
 from coordinator.cli.acts import acts
 from coordinator.cli.apply import apply
 from coordinator.cli.assets import assets
+from coordinator.cli.dags import dags
 from coordinator.cli.dependencies import dependencies
 from coordinator.cli.doctor import doctor
 from coordinator.cli.etcd import etcd
@@ -71,6 +72,7 @@ app.command()(doctor)
 app.add_typer(assets)
 app.add_typer(outbox)
 app.add_typer(importing)
+app.add_typer(dags)
 app.command()(secure)
 app.command()(ui)
 app.command()(etcd)

@@ -36,8 +36,8 @@ _MEANINGS = {
     ExitCode.OK: "done, nothing is wrong",
     ExitCode.PROBLEM: "a problem was found, or it could not be done",
     ExitCode.USAGE: "the command line or the configuration is wrong",
-    ExitCode.UNREACHABLE: "etcd or an environment gives no answer: try again later",
-    ExitCode.REFUSED: "etcd or an environment answers, and says no: credentials or rights",
+    ExitCode.UNREACHABLE: "etcd, an environment or a target gives no answer: try again later",
+    ExitCode.REFUSED: "etcd, an environment or a target answers, and says no: credentials or rights",
     ExitCode.DIFFERENT: "plan --exit-code, apply --check: publishing the file would change something",
     ExitCode.MISTAKE: "a mistake in the coordinator itself",
     ExitCode.INTERRUPTED: "interrupted (Ctrl-C)",
@@ -51,6 +51,7 @@ WORDS_HELP = "[bold]Words[/bold] such as partition, settled, busy, stuck, record
 def exit_code_of(error: CoordinatorError) -> ExitCode:
     """The exit code for an error."""
     # Imported here: the ports import pydantic, which --help does not need.
+    from coordinator.dags.errors import TargetRefused, TargetUnavailable
     from coordinator.model.runstate import InvalidReport
     from coordinator.runners.port import EnvironmentUnavailable, RequestRefused
     from coordinator.store.port import AccessDenied, StoreUnavailable
@@ -58,9 +59,9 @@ def exit_code_of(error: CoordinatorError) -> ExitCode:
     match error:
         case ConfigurationError() | InvalidReport():
             return ExitCode.USAGE
-        case StoreUnavailable() | EnvironmentUnavailable():
+        case StoreUnavailable() | EnvironmentUnavailable() | TargetUnavailable():
             return ExitCode.UNREACHABLE
-        case AccessDenied() | RequestRefused():
+        case AccessDenied() | RequestRefused() | TargetRefused():
             return ExitCode.REFUSED
         case _:
             return ExitCode.PROBLEM

@@ -113,4 +113,4 @@ def _document(value: bytes, present: RunState | Unreadable | None, attempt: Atte
         attempt=attempt.number,
         logical_date=kept.logical_date,
         partition_key=kept.partition_key,
-    )
+    ).after(present)

@@ -28,6 +28,7 @@ from coordinator.model.runstate import (
     State,
     Unreadable,
     Verdict,
+    earlier_attempts,
     evaluate_report,
     read_run_state,
 )
@@ -105,6 +106,7 @@ class _Writing:
         self._store = store
         self._key = key
         self._value = value
+        self._document = document
         self._report = document.to_run_state()
         self._sent_over: int | None = None
         """The revision that we have tried to replace, if the outcome of that is unknown."""
@@ -114,9 +116,12 @@ class _Writing:
         for _ in range(_LOST_RACES):
             if self._is_ours(present):
                 return Verdict.NEW
-            verdict = evaluate_report(None if present is None else read_run_state(present.value), self._report)
+            known = None if present is None else read_run_state(present.value)
+            verdict = evaluate_report(known, self._report)
             if verdict is not Verdict.NEW:
                 return verdict
+            if earlier_attempts(known, self._report.attempt):
+                self._value = self._document.after(known).to_value()
             base = 0 if present is None else present.mod_revision
             self._sent_over = base
             answer = self._store.commit(

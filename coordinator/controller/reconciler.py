@@ -91,6 +91,7 @@ class Reconciler:
         self._reexamine_every = options.settings.reexamine_every
         self._reexamine_at = 0.0
         self._swept_at = 0.0
+        self._reads_assets_up_to = 0
 
     # -- what the service calls ------------------------------------------------------------------------------------
 
@@ -327,11 +328,21 @@ class Reconciler:
     def _has_caught_up(self, now: float) -> bool:
         """Whether everything that was missed has been given up. Giving up a target changes what is due below it, which
         is decided about before anything else is given up."""
-        if self._catching_up and not self.propagation.is_drained:
+        if self._catching_up and not (self._has_taken_in_assets(now) and self.propagation.is_drained):
             return False
         return self._term.has_caught_up(
             lambda skips: self._write_skips(skips, now), writes_heartbeats=self._events.writes_heartbeats, now=now
         )
+
+    def _has_taken_in_assets(self, now: float) -> bool:
+        """Whether the asset events that came while nobody led are in the states of their assets: what waits for them
+        was missed, too."""
+        if self.asset_states.has_backlog():
+            self.asset_states.step(now)
+            self._writer.flush(now)
+            self._reads_assets_up_to = self.ledger.known_revision
+            self._catching_up.read_up_to(self._reads_assets_up_to)
+        return self.cache.revision >= self._reads_assets_up_to and not self.asset_states.has_backlog()
 
     def _takes_updates(self) -> bool:
         return self._catching_up.takes_updates(self.cache.revision)

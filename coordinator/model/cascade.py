@@ -332,8 +332,8 @@ class _Simulation:
                 continue
             revision = self._next_revision()
             emitted_at = self._soon()
-            told = Told(known.event, revision, emitted_at, run.run_id, target)
-            now = with_event(known, told, readable_state(self.state(target)))
+            told = Told(known.event, revision, emitted_at, target.pipeline, run.run_id, target.partition)
+            now = with_event(known, told, readable_state(self.state(target)), counted=revision)
             self._states[asset] = SeenState(now, revision)
             emitted.append(asset)
         return emitted

@@ -129,8 +129,7 @@ def decide(graph: Graph, view: View, target: Target) -> Decision:
     :param view: one reading of etcd, with the readiness of the inputs and the present time.
     """
     if is_asset(target.pipeline):
-        readiness, until = readiness_of_asset(view, target)
-        return Decision(target, readiness, recheck_at=until)
+        return Decision(target, readiness_of_asset(view, target))
     if target.pipeline.task:
         since = graph.task_active_since(target.pipeline)
         if since is None:
@@ -401,8 +400,15 @@ def _completions(used: Iterable[EvaluatedInput]) -> dict[Target, Consumed]:
             as_newest = isinstance(one.dependency.mapping, Latest | FixedKey)
             if as_newest and one.target in found:
                 continue  # another dependency names this partition itself
-            found[one.target] = Consumed(one.seen.revision, one.seen.value.attempt, one.seen.value.state, as_newest)
+            found[one.target] = Consumed(one.seen.used_up_to, one.seen.value.attempt, one.seen.value.state, as_newest)
     return found
+
+
+def grounds(decision: Decision) -> list[tuple[Target, int]]:
+    """The states that a decision stands on, with the mod revisions of their keys."""
+    inputs = all_inputs(decision.evaluated) if decision.evaluated is not None else ()
+    found = {one.target: one.seen.revision for one in inputs if one.seen is not None}
+    return [(target, found.get(target, used.revision)) for target, used in decision.inputs.items()]
 
 
 def _wave(view: View, one: EvaluatedInput) -> int:
@@ -417,7 +423,7 @@ def _wave_of(view: View, target: Target, seen: SeenState | None) -> int:
         above = view.state(emitted_by)
         state = readable_state(above)
         is_its_run = state is not None and state.attempt.run_id == seen.value.attempt.run_id
-        return _wave_of(view, emitted_by, above) if is_its_run else seen.revision
+        return _wave_of(view, emitted_by, above) if is_its_run else seen.came_at
     recorded = view.record(target.whole)
     if recorded is None or not isinstance(recorded.value, TriggerRecord):
         return seen.revision

@@ -19,7 +19,7 @@ from operator import attrgetter
 
 import msgspec
 
-from coordinator.model.assets.completions import AssetCompletion, producer_of, readiness_of
+from coordinator.model.assets.completions import AssetCompletion, readiness_of
 from coordinator.model.assets.events import AssetState
 from coordinator.model.conditions import Condition, Dependency, On
 from coordinator.model.consumption import NOTHING, Consumed, Fingerprint
@@ -179,7 +179,7 @@ class _Evaluator:
     def _newest(self, dependency: Dependency) -> EvaluatedInput:
         """The upstream's newest completion. Newer ones may come for ever: only those of this wave are waited for."""
         view, upstream = self._view, dependency.upstream
-        newest = view.newest(upstream)
+        newest = view.newest(upstream, without=lambda one: self._is_emitted_by_itself(dependency, one))
         triggers = dependency.trigger and (
             isinstance(dependency.mapping, FixedKey)
             or view.is_newest_partition(self._target)
@@ -192,7 +192,7 @@ class _Evaluator:
             # It is still to complete in partitions in which others of this wave have: one run for the wave.
             expected |= self._newest_partitions()
         awaited = (Target(upstream, one) for one in expected)
-        busy = tuple(one for one in awaited if view.readiness(one) is Readiness.BUSY)
+        busy = tuple(one for one in awaited if self._readiness(one) is Readiness.BUSY)
         return self._input(
             dependency,
             newest or Target(upstream, NO_PARTITION),
@@ -211,16 +211,46 @@ class _Evaluator:
 
     def _is_changed(self, dependency: Dependency, target: Target, since: int) -> bool:
         """Whether a completion is not the used one, and is newer than the watermark and the activation."""
-        seen = self._view.state(target)
+        seen = self._seen(dependency, target)
         if seen is None or not isinstance(seen.value, RunState):
             return False
-        since = max(self._node.active_since[dependency], self._past, since)
-        return _came_at(seen) > since and not is_consumed(self._consumed.get(target), seen.value, seen.revision)
+        return self._is_new(dependency, target, seen, seen.value, since)
 
-    def _emitted_by_itself(self, seen: SeenState | None) -> list[Target]:
-        """The producers of an asset that are this downstream partition, or depend on it."""
-        producers = seen.value.producers if seen is not None and isinstance(seen.value, AssetCompletion) else ()
-        return [one for one in producers if self._view.comes_of(one, self._target)]
+    def _is_new(self, dependency: Dependency, target: Target, seen: SeenState, state: RunState, since: int) -> bool:
+        """:param since: the etcd revision before which a completion of this input is not new."""
+        since, used = max(self._past, since), self._consumed.get(target)
+        if not isinstance(state, AssetCompletion):  # of an asset, only that counts that is newer than the dependency
+            since = max(self._node.active_since[dependency], since)
+        elif isinstance(used, Consumed):
+            since = max(used.revision, since)
+        return seen.came_at > since and not is_consumed(used, state, seen.used_up_to)
+
+    def _own(self, target: Target) -> list[Target]:
+        """The producers of an asset that do not count, because they are this downstream partition, or what it starts:
+        it must neither wait for them nor be started by them."""
+        seen = self._view.state(target)
+        if seen is None or not isinstance(seen.value, AssetCompletion):
+            return []
+        return [one for one in seen.value.producers if self._view.comes_of(one, self._target)]
+
+    def _seen(self, dependency: Dependency, target: Target) -> SeenState | None:
+        """The state of an input; of an asset, as this downstream partition sees it."""
+        seen = self._view.state(target)
+        if seen is None or not isinstance(seen.value, AssetCompletion):
+            return seen
+        completion = seen.value.as_input(without=self._own(target), after=self._node.active_since[dependency])
+        return SeenState(completion, seen.revision)
+
+    def _readiness(self, target: Target) -> Readiness:
+        """The readiness of an input, without what does not count."""
+        own = self._own(target)
+        return readiness_of(self._view, target, without=own) if own else self._view.readiness(target)
+
+    def _is_emitted_by_itself(self, dependency: Dependency, target: Target) -> bool:
+        """Whether all that counts of an asset in a partition was emitted by this downstream partition."""
+        seen = self._seen(dependency, target)
+        is_of_asset = seen is not None and isinstance(seen.value, AssetCompletion)
+        return is_of_asset and seen is not None and not seen.came_at and bool(self._own(target))
 
     def _input(
         self,
@@ -232,18 +262,10 @@ class _Evaluator:
         since: int = 0,
     ) -> EvaluatedInput:
         view = self._view
-        seen = view.state(target)
-        own = self._emitted_by_itself(seen)
-        if busy:
-            readiness = Readiness.BUSY
-        elif own:  # it must not wait for itself
-            readiness, _ = readiness_of(view, target, without=own)
-        else:
-            readiness = view.readiness(target)
+        seen = self._seen(dependency, target)
+        readiness = Readiness.BUSY if busy else self._readiness(target)
         if triggers is None:
             triggers = dependency.trigger
-        if own and own[0] == producer_of(seen):
-            triggers = False  # nor start itself for ever
         before = self._consumed.get(target)
         met = changed = failed = unasked = False
         expires = None
@@ -258,8 +280,7 @@ class _Evaluator:
                 since = seen.revision
         if seen is not None and isinstance(seen.value, RunState) and seen.value.state.is_terminal:
             met = dependency.on.satisfied_by(seen.value.state)
-            since = max(self._node.active_since[dependency], self._past, since)
-            changed = _came_at(seen) > since and not is_consumed(before, seen.value, seen.revision)
+            changed = self._is_new(dependency, target, seen, seen.value, since)
             failed = seen.value.state is State.FAILED and dependency.on is On.SUCCESS
             if met and dependency.max_age is not None:
                 ended = seen.value.completed_at
@@ -315,11 +336,6 @@ class _Evaluator:
         if ended_at is None or active_at is None or (queued_at is not None and ended_at >= queued_at):
             return False
         return ended_at < active_at - UNSURE
-
-
-def _came_at(seen: SeenState) -> int:
-    """The etcd revision of a completion; of an asset, that of its event."""
-    return seen.value.event_revision if isinstance(seen.value, AssetCompletion) else seen.revision
 
 
 def evaluate_input(

@@ -117,7 +117,7 @@ def _newer(view: View, used: Iterable[EvaluatedInput], ended_at: int) -> Iterato
     """The completions that came after a pipeline's own run had ended."""
     for one in used:
         seen = view.state(one.target.whole) if one.unasked else one.seen
-        if seen is not None and seen.revision > ended_at:
+        if seen is not None and seen.came_at > ended_at:
             yield one
 
 

@@ -31,10 +31,12 @@ def is_loop(graph: Graph, facts: Facts, run: Target, wait: Wait, *, if_unknown: 
 
 
 def comes_of(graph: Graph, facts: Facts, producer: Target, run: Target) -> bool:
-    """Whether what emits an asset is a pipeline in a partition itself, or depends on it."""
+    """Whether what emits an asset is a pipeline in a partition itself, or is started by it: a gate starts nothing."""
     if not graph.is_above(run.pipeline, producer.pipeline):
         return False
-    return _leads_to(graph, facts, producer, run, lambda target: target.whole == run)
+    return _leads_to(
+        graph, facts, producer, run, lambda target: target.whole == run, if_unknown=False, through_gates=False
+    )
 
 
 def _leads_to(
@@ -45,15 +47,14 @@ def _leads_to(
     is_of_run: Callable[[Target], bool],
     *,
     if_unknown: bool = True,
+    through_gates: bool = True,
 ) -> bool:
     """Whether an upstream depends on a run.
 
     :param is_of_run: whether a target is the run, or the part of it that counts.
     :param if_unknown: the answer where a search exceeds its limit.
+    :param through_gates: a gate is a dependency as any other.
     """
-    goes_back = is_earlier(upstream.partition, run.partition)
-    if goes_back and graph.leads_only_back(run.pipeline, upstream.pipeline):
-        return False  # no way leads from the past back to the run
     known: set[Target] = set()
     to_visit = [upstream]
     while to_visit:
@@ -63,22 +64,35 @@ def _leads_to(
         if target in known:
             continue
         known.add(target)
+        goes_back = is_earlier(target.partition, run.partition)
+        if goes_back and graph.leads_only_back(run.pipeline, target.pipeline):
+            continue  # no way leads from the past back to the run
         if len(known) > MAX_TARGETS:
             return if_unknown
-        if (above := _directly_above(graph, facts, target)) is not None:
+        if (above := _directly_above(graph, facts, target, run, through_gates=through_gates)) is not None:
             to_visit += above
         elif graph.is_above(run.pipeline, target.pipeline):
             return True
     return False
 
 
-def _directly_above(graph: Graph, facts: Facts, target: Target) -> list[Target] | None:
+def _directly_above(
+    graph: Graph, facts: Facts, target: Target, run: Target, *, through_gates: bool
+) -> list[Target] | None:
     """The targets that the readiness of this one depends on; ``None``: their partitions cannot be named."""
     found: list[Target] = []
     node = graph.node(target.pipeline.whole)
     for leaf in node.leaves() if node is not None else ():
-        if isinstance(leaf.mapping, Latest | FixedKey | StartOf | Assets) or gathers(leaf.mapping):
+        if not (leaf.trigger or through_gates):
+            continue
+        if isinstance(leaf.mapping, Latest | FixedKey | Assets):
             return None
+        if isinstance(leaf.mapping, StartOf) or gathers(leaf.mapping):
+            if leaf.upstream.whole == run.pipeline:
+                found += [run] if target.partition in leaf.mapping.downstreams(run.partition) else []
+            elif graph.is_above(run.pipeline, leaf.upstream.whole):
+                return None
+            continue
         found += (Target(leaf.upstream, one) for one in leaf.mapping.upstreams(target.partition))
     if isinstance(emitted := readable_state(facts.state(target)), AssetCompletion):
         found += emitted.producers

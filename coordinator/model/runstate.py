@@ -91,6 +91,8 @@ class RunState(msgspec.Struct, frozen=True, gc=False):
     ended_at: datetime | None = None
     """When it ended, by the environment's clock; of a run that was seen at once, when it was seen
     (:data:`SEEN_AT_ONCE`). ``None``: nobody said when."""
+    earlier: tuple[Attempt, ...] = ()
+    """The attempts whose place it has taken, the last one first: their asset events may come later."""
 
     @property
     def completed_at(self) -> datetime | None:
@@ -99,6 +101,21 @@ class RunState(msgspec.Struct, frozen=True, gc=False):
         A look may come long after the end.
         """
         return self.ended_at or self.observed_at
+
+    @property
+    def completed_revision(self) -> int | None:
+        """The etcd revision at which it completed; ``None``: that of its key."""
+        return None
+
+    @property
+    def used_revision(self) -> int | None:
+        """The etcd revision up to which whoever uses it has used what has completed; ``None``: that of its key."""
+        return None
+
+    @property
+    def told_revision(self) -> int | None:
+        """The etcd revision at which somebody told that it has completed; ``None``: that of its key."""
+        return None
 
     @property
     def since(self) -> datetime | None:
@@ -110,8 +127,13 @@ SEEN_AT_ONCE = timedelta(minutes=1)
 """A run that was seen to have ended this soon ended when it was seen: most keep one time, and not two."""
 
 
-def _end_of(end_date: datetime | None, observed_at: datetime | None, *, marked: bool | None) -> datetime | None:
-    """When a run ended; ``None``: not known. A person's mark is another end, at the moment of the mark."""
+def _end_of(
+    end_date: datetime | None, observed_at: datetime | None, queued_at: datetime | None, *, marked: bool | None
+) -> datetime | None:
+    """When a run ended; ``None``: not known. A person's mark is another end, at the moment of the mark. Where the end
+    stands for ``queued_at`` (:func:`shown_queued_at`), the two stay equal."""
+    if end_date is not None and end_date == queued_at and not marked:
+        return end_date
     if marked or observed_at is None or end_date is None:
         return observed_at if marked else end_date
     return end_date if observed_at - end_date > SEEN_AT_ONCE else observed_at
@@ -124,13 +146,28 @@ def _of_a_run(state: State) -> State:
     return state
 
 
+MOST_EARLIER = 8
+"""Earlier attempts of a partition that a run state names."""
+
+_RunId = Annotated[str, Field(max_length=bounds.NAME)]
+
+
+class EarlierAttempt(BaseModel):
+    """An attempt whose place another one has taken, in the JSON of a run state."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    run_id: _RunId
+    queued_at: Instant | None = None
+
+
 class RunStateDocument(BaseModel):
     """The JSON of a run state in etcd. Unknown fields are kept."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
     state: Annotated[State, Field(strict=False), AfterValidator(_of_a_run)]
-    run_id: Annotated[str, Field(max_length=bounds.NAME)] | None = None
+    run_id: _RunId | None = None
     queued_at: Instant | None = None
     attempt: int | None = None
     logical_date: Instant | None = None
@@ -143,6 +180,13 @@ class RunStateDocument(BaseModel):
     reported_by: str | None = None
     note: str | None = None
     marked: bool | None = None
+    earlier: Annotated[tuple[EarlierAttempt, ...], Field(strict=False)] | None = None
+
+    def after(self, present: RunState | Unreadable | None) -> RunStateDocument:
+        """The same, as it is written in the place of the present state."""
+        found = earlier_attempts(present, self.to_run_state().attempt)
+        earlier = tuple(EarlierAttempt(run_id=one.run_id or "", queued_at=one.queued_at) for one in found)
+        return self.model_copy(update={"earlier": earlier or None})
 
     def to_run_state(self) -> RunState:
         return RunState(
@@ -150,12 +194,18 @@ class RunStateDocument(BaseModel):
             attempt=Attempt(run_id=self.run_id, queued_at=self.queued_at, number=self.attempt),
             observed_at=self.observed_at or self.end_date,
             marked=bool(self.marked),
-            ended_at=_end_of(self.end_date, self.observed_at or self.end_date, marked=self.marked),
+            ended_at=_end_of(self.end_date, self.observed_at or self.end_date, self.queued_at, marked=self.marked),
+            earlier=tuple(Attempt(one.run_id, one.queued_at) for one in self.earlier or ()),
         )
 
     def to_value(self) -> bytes:
         """The bytes for etcd, without empty fields."""
         return self.model_dump_json(exclude_none=True).encode()
+
+
+class _EarlierFields(msgspec.Struct, gc=False):
+    run_id: Annotated[str, msgspec.Meta(max_length=bounds.NAME)]
+    queued_at: str | None = None
 
 
 class _KnownFields(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -179,6 +229,7 @@ class _KnownFields(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     reported_by: str | None = None
     note: str | None = None
     marked: bool | None = None
+    earlier: tuple[_EarlierFields, ...] = ()
 
     def to_run_state(self) -> RunState:
         """:raises ValueError: a time is invalid."""
@@ -189,8 +240,24 @@ class _KnownFields(msgspec.Struct, forbid_unknown_fields=True, gc=False):
         end_date = None if self.end_date is None else as_utc(self.end_date)
         observed_at = end_date if self.observed_at is None else as_utc(self.observed_at)
         attempt = Attempt(self.run_id, queued_at, self.attempt)
-        ended_at = _end_of(end_date, observed_at, marked=self.marked)
-        return RunState(_of_a_run(self.state), attempt, observed_at, bool(self.marked), ended_at)
+        ended_at = _end_of(end_date, observed_at, queued_at, marked=self.marked)
+        state = _of_a_run(self.state)
+        earlier = tuple(
+            Attempt(one.run_id, None if one.queued_at is None else as_utc(one.queued_at)) for one in self.earlier
+        )
+        return RunState(state, attempt, observed_at, bool(self.marked), ended_at, earlier)
+
+
+def earlier_attempts(present: RunState | Unreadable | None, attempt: Attempt) -> tuple[Attempt, ...]:
+    """The attempts whose place another one takes in its partition, the last one first; of those that have a run_id.
+
+    :param present: the state that is there.
+    """
+    if not isinstance(present, RunState):
+        return ()
+    before = (Attempt(present.attempt.run_id, present.attempt.queued_at), *present.earlier)
+    here = Attempt(attempt.run_id, attempt.queued_at)
+    return tuple(one for one in dict.fromkeys(before) if one.run_id is not None and one != here)[:MOST_EARLIER]
 
 
 _decode_known_fields = msgspec.json.Decoder(_KnownFields).decode

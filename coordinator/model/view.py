@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -32,6 +32,24 @@ class SeenState(msgspec.Struct, frozen=True, gc=False):
 
     value: RunState | Unreadable
     revision: int
+
+    @property
+    def came_at(self) -> int:
+        """The etcd revision at which it completed; 0: there is nothing that counts."""
+        own = self.value.completed_revision if isinstance(self.value, RunState) else None
+        return self.revision if own is None else own
+
+    @property
+    def used_up_to(self) -> int:
+        """The etcd revision up to which whoever uses it has used what has completed."""
+        own = self.value.used_revision if isinstance(self.value, RunState) else None
+        return self.revision if own is None else own
+
+    @property
+    def told_at(self) -> int:
+        """The etcd revision at which somebody told that it has completed."""
+        own = self.value.told_revision if isinstance(self.value, RunState) else None
+        return self.revision if own is None else own
 
 
 class SeenRecord(msgspec.Struct, frozen=True, gc=False):
@@ -100,8 +118,8 @@ class View(Facts, Protocol):
     def gathered(self, dependency: Dependency, downstream: Target) -> Collection[Target]:
         """The known inputs of a downstream partition whose mapping does not name them beforehand."""
 
-    def newest(self, upstream: PipelineRef) -> Target | None:
-        """The partition of a pipeline's newest completion."""
+    def newest(self, upstream: PipelineRef, *, without: Callable[[Target], bool] = lambda _: False) -> Target | None:
+        """The partition of a pipeline's newest completion. :param without: which of them do not count."""
 
     def comes_of(self, producer: Target, downstream: Target) -> bool:
         """Whether what emits an asset is the downstream partition itself, or depends on it: if that started it, it

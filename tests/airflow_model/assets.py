@@ -27,18 +27,23 @@ class AssetEvent:
 class Assets:
     """The assets of one Airflow, by id, and what was emitted of them.
 
+    :ivar scheduled: the DAGs that have an asset in their schedule.
     :ivar told: is told of each event, as a listener is.
     """
 
     uris: dict[int, str] = field(default_factory=dict)
     events: list[AssetEvent] = field(default_factory=list)
+    scheduled: dict[int, list[str]] = field(default_factory=dict)
     told: Callable[[str, AssetEvent], None] = lambda _, __: None
 
-    def add(self, *uris: str) -> None:
-        """DAGs have these in their schedules, or as outlets."""
+    def add(self, *uris: str, dag_id: str | None = None) -> None:
+        """DAGs have these in their schedules, or as outlets. :param dag_id: a DAG that has them in its schedule."""
         for uri in uris:
             if uri not in self.uris.values():
                 self.uris[len(self.uris) + 1] = uri
+            if dag_id is not None:
+                asset_id = next(one for one, known in self.uris.items() if known == uri)
+                self.scheduled.setdefault(asset_id, []).append(dag_id)
 
     def of(self, uri: str) -> list[AssetEvent]:
         """The events of an asset, oldest first."""

@@ -72,7 +72,7 @@ class ClearTasksBody(_Strict):
 class AssetEventBody(_Strict):
     asset_id: int
     partition_key: Annotated[str, StringConstraints(pattern=r"\S", max_length=250)] | None = None
-    extra: dict[str, Any] = Field(default_factory=dict)
+    extra: dict[str, Any] | None = None
 
 
 class _SettableState(enum.Enum):
@@ -261,12 +261,13 @@ def encode(body: Any) -> bytes:
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def assets_body(assets: list[tuple[int, str]], total: int) -> dict[str, Any]:
+def assets_body(assets: Assets, page: list[tuple[int, str]], total: int) -> dict[str, Any]:
     """``AssetCollectionResponse``."""
-    return {"assets": [_asset_body(asset_id, uri) for asset_id, uri in assets], "total_entries": total}
+    return {"assets": [_asset_body(assets, asset_id, uri) for asset_id, uri in page], "total_entries": total}
 
 
-def _asset_body(asset_id: int, uri: str) -> dict[str, Any]:
+def _asset_body(assets: Assets, asset_id: int, uri: str) -> dict[str, Any]:
+    newest = next((event for event in reversed(assets.events) if event.asset_id == asset_id), None)
     return {
         "id": asset_id,
         "name": uri,
@@ -275,12 +276,22 @@ def _asset_body(asset_id: int, uri: str) -> dict[str, Any]:
         "extra": {},
         "created_at": "2026-11-21T11:59:43.698389Z",
         "updated_at": "2026-11-21T11:59:43.698394Z",
-        "scheduled_dags": [],
+        "scheduled_dags": [
+            {
+                "dag_id": dag_id,
+                "created_at": "2026-11-21T11:59:43.714801Z",
+                "updated_at": "2026-11-21T11:59:43.714806Z",
+            }
+            for dag_id in assets.scheduled.get(asset_id, ())
+        ],
         "producing_tasks": [],
         "consuming_tasks": [],
         "aliases": [],
         "watchers": [],
-        "last_asset_event": None,
+        "last_asset_event": {
+            "id": newest.id if newest is not None else None,
+            "timestamp": _instant(newest.timestamp) if newest is not None else None,
+        },
     }
 
 

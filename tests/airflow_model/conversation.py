@@ -43,6 +43,9 @@ _VALUES = (
     "is_stale",
     "timetable_partitioned",
     "timetable_summary",
+    "asset_id",
+    "uri",
+    "extra",
 )
 """Fields that are compared by value; the runner reads these."""
 _WORDS = ("detail", "error", "msg", "type", "loc")

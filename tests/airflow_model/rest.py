@@ -299,7 +299,7 @@ class RestApi:
             for asset_id, uri in self._airflow.assets.uris.items()
             if any(pattern.search(uri) for pattern in patterns)
         ]
-        return bodies.assets_body(_page(found, filters), len(found))
+        return bodies.assets_body(self._airflow.assets, _page(found, filters), len(found))
 
     def _asset_events(self, call: Call) -> dict[str, Any]:
         filters = _checked(call.filters)
@@ -316,7 +316,7 @@ class RestApi:
         assets = self._airflow.assets
         if body.asset_id not in assets.uris:
             raise Refusal(404, f"Asset with ID: `{body.asset_id}` was not found")
-        extra = {**body.extra, "from_rest_api": True}
+        extra = {**body.extra, "from_rest_api": True} if body.extra is not None else {}
         at = self._airflow.now()
         event = assets.emit(body.asset_id, at=at, extra=extra, partition_key=body.partition_key)
         return bodies.asset_event_body(assets, event)

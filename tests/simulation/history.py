@@ -13,6 +13,7 @@ from typing import Any
 
 from coordinator.model.consumption import Consumed, Consumption, Fingerprint, Inputs
 from coordinator.model.references import PipelineRef, Target
+from coordinator.model.retention.watermark import Watermark
 from coordinator.model.runstate import RunState
 from coordinator.model.taskstate import TaskState
 from coordinator.model.trigger import Action, Status, TriggerRecord
@@ -225,6 +226,7 @@ class History:
     :ivar tasks: the tasks of all runs, as their environments know them.
     :ivar identities: which instances of a task a state was about, by its etcd revision.
     :ivar counts: how often each kind of thing happened.
+    :ivar watermarks: how far the partitions of pipelines were removed.
     """
 
     checkers: list[Checker] = field(default_factory=list)
@@ -262,6 +264,7 @@ class History:
     tasks: Tasks = field(default_factory=Tasks)
     identities: dict[tuple[Target, int], str] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
+    watermarks: dict[PipelineRef, Watermark] = field(default_factory=dict)
 
     def add(self, event: Event) -> None:
         """:raises PromiseBroken: a checker says so."""
@@ -467,6 +470,8 @@ class History:
         written = self.states.get(upstream)
         if written is None or not written.state.state.is_terminal or written.revision <= since:
             return False
+        if self.watermarks.get(upstream.pipeline, Watermark()).has_expired(written.state):
+            return False  # somebody has told again of what was removed
         if upstream.pipeline.task and self._ended_before(target.pipeline, upstream, written):
             return False
         if upstream.pipeline.task and (self.is_past(upstream, since) or not self.tells_of_present_run(upstream)):

@@ -661,7 +661,7 @@ def clocks_taken_to_agree() -> AbstractContextManager[Any]:
 @pytest.mark.promise("not-early")
 def assets_used_while_runs_emit_them() -> AbstractContextManager[Any]:
     """What waits for an asset does not wait for the runs that emit it."""
-    return patch.object(decide, "readiness_of_asset", lambda *_: (Readiness.SETTLED, None))
+    return patch.object(decide, "readiness_of_asset", lambda *_: Readiness.SETTLED)
 
 
 @pytest.mark.promise("once")
@@ -669,9 +669,10 @@ def each_event_another_completion() -> AbstractContextManager[Any]:
     """A run that emits an asset twice lets it complete twice."""
     real = completions.with_event
 
-    def with_event(known: Any, told: Any, run: Any) -> Any:
-        del run
-        return real(known, told, None)
+    def with_event(known: Any, told: Any, run: Any, *, counted: int) -> Any:
+        if run is not None:
+            run = structs.replace(run, attempt=structs.replace(run.attempt, queued_at=None))
+        return real(known, told, run, counted=counted)
 
     return patch.object(asset_states, "with_event", with_event)
 
@@ -681,12 +682,12 @@ def cleared_runs_emit_the_same_completion() -> AbstractContextManager[Any]:
     """All that a run ever emits is one completion."""
     real = completions.with_event
 
-    def with_event(known: Any, told: Any, run: Any) -> Any:
+    def with_event(known: Any, told: Any, run: Any, *, counted: int) -> Any:
         if run is not None:
             run = structs.replace(run, attempt=structs.replace(run.attempt, queued_at=BEFORE_ALL))
-        return real(known, told, run)
+        return real(known, told, run, counted=counted)
 
-    return patch.object(asset_states, "with_event", with_event)
+    return patch.multiple(asset_states, with_event=with_event, with_run=lambda known, *_, **__: known)
 
 
 @pytest.mark.promise("asset-upstreams")
@@ -714,6 +715,23 @@ def events_of_a_predecessor_forgotten() -> AbstractContextManager[Any]:
 def producers_connect_nothing() -> AbstractContextManager[Any]:
     """An asset is decided about when it is emitted, and not again when what emits it changes."""
     return patch.object(Produced, "behind", lambda *_: ())
+
+
+@pytest.mark.promise("once")
+def late_events_not_waited_for() -> AbstractContextManager[Any]:
+    """A run that has ended, and of which no event is known, has emitted nothing."""
+    return patch.object(asset_states, "ON_THE_WAY", 0.0)
+
+
+@pytest.mark.promise("asset-upstreams")
+def silent_runs_waited_for() -> AbstractContextManager[Any]:
+    """What waits for an asset waits for an event of each run that emitted it before."""
+    return patch.object(asset_states, "with_silence", lambda known, *_: known)
+
+
+@pytest.mark.promise("asset-upstreams")
+def only_the_newest_emission_kept() -> AbstractContextManager[Any]:
+    return patch.object(completions, "MOST_EMISSIONS", 1)
 
 
 @pytest.mark.promise("assets")
@@ -849,6 +867,9 @@ MUTATIONS: dict[str, tuple[Mutation, Profile | Callable[[int], Plan]]] = {
         (events_before_their_run_forgotten, ASSETS_IN_STORMS),
         (events_of_a_predecessor_forgotten, ASSETS_IN_STORMS),
         (producers_connect_nothing, PEOPLE_AND_ASSETS),
+        (late_events_not_waited_for, PEOPLE_AND_ASSETS),
+        (silent_runs_waited_for, PEOPLE_AND_ASSETS),
+        (only_the_newest_emission_kept, PEOPLE_AND_ASSETS),
         (events_sent_again_without_asking, ASSETS_IN_STORMS),
         (events_of_one_origin_apart, PEOPLE_AND_ASSETS),
         (unanswered_events_given_up, ASSETS_IN_STORMS),

@@ -24,12 +24,13 @@ from coordinator.model.publishing.owners import CENTRAL_OWNER
 from coordinator.model.publishing.publication import Publication, read_publication
 from coordinator.model.publishing.resuming import Terms
 from coordinator.model.references import PipelineRef, Target
+from coordinator.model.retention.watermark import read_watermark
 from coordinator.model.runstate import RunState, RunStateDocument, State, Unreadable
 from coordinator.model.states import read_state
 from coordinator.model.trigger import TriggerRecord, read_record
 from coordinator.model.waits import read_wait
 from coordinator.runners.port import ObservedRun, StartRequest
-from coordinator.store.keys import DependenciesKey, HoldKey, Keys, OrderKey, StateKey, TriggerKey, WaitKey
+from coordinator.store.keys import DependenciesKey, HoldKey, Keys, OrderKey, StateKey, TriggerKey, WaitKey, WatermarkKey
 from coordinator.store.memory import MemoryEtcd, MemoryStore
 from coordinator.store.port import Committed, Delete, Put, Transaction
 from tests.airflow_model.runs import Change, Run, What
@@ -282,6 +283,10 @@ class Stage:
                         read = process.knows, process.knew
                         self.history.add(WaitAnswered(now, wait.upstream, wait, process.name, leads, *read))
                     self.sensors.answered(ref, wait)
+                case WatermarkKey(pipeline) if value is not None:
+                    watermark = read_watermark(value)
+                    assert not isinstance(watermark, Unreadable)
+                    self.history.watermarks[pipeline] = watermark
                 case OrderKey(target) if value is not None:
                     given = read_order(value)
                     assert isinstance(given, GivenOrder)

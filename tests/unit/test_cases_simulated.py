@@ -4,6 +4,7 @@ import pytest
 
 from tests.worlds import (
     asset_cases,
+    asset_emission_cases,
     asset_upstream_cases,
     asset_wave_cases,
     cases,
@@ -71,6 +72,11 @@ def test_assets_as_upstreams(name: str) -> None:
 @pytest.mark.parametrize("name", asset_wave_cases.CASES)
 def test_waves_over_assets(name: str) -> None:
     asset_wave_cases.CASES[name](SimulatedWorld())
+
+
+@pytest.mark.parametrize("name", asset_emission_cases.CASES)
+def test_emissions_of_assets(name: str) -> None:
+    asset_emission_cases.CASES[name](SimulatedWorld())
 
 
 @pytest.mark.parametrize("name", asset_cases.CASES)

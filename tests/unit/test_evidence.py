@@ -10,6 +10,7 @@ from tests.evidence import EVIDENCE, REPOSITORY, Mark, UnreadableMark, marks, ma
 from tests.simulation.mutations import MUTATIONS
 from tests.worlds import (
     asset_cases,
+    asset_emission_cases,
     asset_upstream_cases,
     asset_wave_cases,
     cases,
@@ -28,6 +29,7 @@ PLAYED = {
         name
         for some in (
             asset_cases,
+            asset_emission_cases,
             asset_upstream_cases,
             asset_wave_cases,
             cases,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from coordinator.commands.acts import Signature
@@ -156,16 +156,20 @@ class EtcdWorld(World):
         key: str | None = None,
         handed_on_to: str = "",
         by_hand: bool = False,
+        run_id: str | None = None,
+        told: bool = True,
     ) -> Callable[[], None]:
         pipeline = PipelineRef.parse(name)
         run = None if by_hand else self.newest_run(name, partition)
         said: dict[str, Any] = (
-            {"dag_id": pipeline.dag_id, "run_id": run.run_id, "task_id": "publish"} if run is not None else {}
+            {"dag_id": pipeline.dag_id, "run_id": run_id or run.run_id, "task_id": "publish"} if run is not None else {}
         )
         moment = self.now()
         document = AssetEventDocument(uri=uri, partition_key=key, timestamp=moment, **({} if handed_on_to else said))
         if handed_on_to:
-            document.extra[OURS] = {"event": "of-another", "path": [pipeline.environment], **said}
+            first = {"event": "of-another", "path": [pipeline.environment], "timestamp": moment.isoformat()}
+            document.extra[OURS] = {**first, **said}
+            document = document.model_copy(update={"timestamp": moment + timedelta(hours=2)})
         event_id = new_event_id(document)
         environment = handed_on_to or pipeline.environment
 
@@ -173,7 +177,8 @@ class EtcdWorld(World):
             write_event(self.store, self.keys, environment, event_id, document)
             self.watermark = max(self.watermark, self.store.list(self.keys.leader).revision)
 
-        tell()
+        if told:
+            tell()
         return tell
 
     @abstractmethod

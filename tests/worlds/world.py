@@ -115,13 +115,18 @@ class World(ABC):
         key: str | None = None,
         handed_on_to: str = "",
         by_hand: bool = False,
+        run_id: str | None = None,
+        told: bool = True,
     ) -> Callable[[], None]:
         """A task of the newest run in a partition emits an event of an asset; a listener hears of it at once, and a
-        sender tells it. Returns what tells it again.
+        sender tells it. Returns what tells it, once more.
 
         :param key: the event's own partition_key.
-        :param handed_on_to: it is that event as it was handed on to another environment.
+        :param handed_on_to: it is that event as it was handed on to another environment, whose clock is two hours
+            ahead.
         :param by_hand: no run emits it, but a person in that environment.
+        :param run_id: a run of this name emits it.
+        :param told: the sender tells it at once.
         """
 
     @abstractmethod

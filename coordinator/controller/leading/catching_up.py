@@ -279,5 +279,5 @@ def _came_in(completions: list[EvaluatedInput], *, after: int, until: int, befor
         if one.seen is None or not isinstance(one.seen.value, RunState) or one.seen.value.observed_at is None:
             return False
         times.append(one.seen.value.observed_at)
-        revisions.append(one.seen.revision)
+        revisions.append(one.seen.told_at)
     return after < max(revisions) <= until and max(times) <= before

@@ -222,6 +222,8 @@ class EnvironmentPoller:
         if (run := self._news_in(seen)) is None:
             return False
         document = document_of(run, reported_by=self._ledger.reported_by, observed_at=seen.asked_at)
+        present = self._cache.state(seen.target)
+        document = document.after(present.value if present is not None else None)
         self._ledger.state(seen.target, document.to_value(), askers=frozenset())
         return True
 

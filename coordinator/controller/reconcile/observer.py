@@ -215,6 +215,7 @@ class Observer:
         if found is None:
             return False
         document = document_of(found, reported_by=self._ledger.reported_by, observed_at=message.asked_at)
+        document = document.after(seen.value if seen is not None else None)
         _log.info("state.observed", pipeline=str(subject.pipeline), partition=subject.partition, state=str(run.state))
         self._ledger.state(subject, document.to_value(), askers=askers)
         return True

@@ -24,7 +24,7 @@ from coordinator.controller.reconcile.upstream_checks import Checks
 from coordinator.controller.state.cache import Cache
 from coordinator.controller.writes import RETRY_AFTER, RecordWrite
 from coordinator.model import lifecycle
-from coordinator.model.decide import Decision, Obstacle
+from coordinator.model.decide import Decision, Obstacle, grounds
 from coordinator.model.explanation import what_changed
 from coordinator.model.lifecycle import Outcome, RequestState, Situation, next_step
 from coordinator.model.propagation.propagation import Propagation
@@ -313,7 +313,7 @@ class Reconcile:
         self._ledger.record(
             decision.target,
             self._intent(decision, record, existing),
-            grounds=[(upstream, consumed.revision) for upstream, consumed in decision.inputs.items()],
+            grounds=grounds(decision),
             sensors=decision.clears,
             decision=decision,
         )

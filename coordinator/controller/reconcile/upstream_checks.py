@@ -16,13 +16,14 @@ from coordinator.controller.dispatch.dispatchers import Dispatchers
 from coordinator.controller.dispatch.jobs import LookDone
 from coordinator.controller.queue.work_queue import Priority, WorkQueue
 from coordinator.controller.state.cache import Cache
-from coordinator.model.assets.completions import producer_of
-from coordinator.model.assets.names import is_asset
+from coordinator.model.assets.completions import AssetCompletion
 from coordinator.model.consumption import Consumed, Inputs, same_inputs
 from coordinator.model.decide import Decision
 from coordinator.model.lifecycle import OwnRun, Verification
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
+from coordinator.model.runstate import Attempt
+from coordinator.model.view import readable_state
 from coordinator.runners.port import ObservedRun, ObservedTask, RequestRefused, RunOrTask, RunRef, TaskRef
 
 Question = tuple[str, RunOrTask]
@@ -266,10 +267,10 @@ class Checks:
         own = _own_question(target, own_run_id)
         pending = PendingCheck(inputs=decision.inputs, own=own, deadline=now + self._timeout, priority=priority)
         for used, consumed in decision.inputs.items():
-            upstream = self._run_behind(used)
-            question = self._question_about(upstream, consumed, now)
-            if question is not None:
-                self._ask(question, subject=upstream, asker=target, pending=pending, timeout=self._timeout)
+            for upstream, attempt in self._runs_behind(used, consumed):
+                question = self._question_about(upstream, attempt, now)
+                if question is not None:
+                    self._ask(question, subject=upstream, asker=target, pending=pending, timeout=self._timeout)
         if own is not None:
             # Nothing can be cleared without it. A look may take as long as a request: it holds back only its own.
             dispatcher = self._dispatchers.of(target)
@@ -283,20 +284,27 @@ class Checks:
             heapq.heappush(self._deadlines, (pending.deadline, target))
         return pending
 
-    def _run_behind(self, used: Target) -> Target:
-        """The pipeline whose run has emitted an asset; whatever else was used, itself."""
-        return producer_of(self._cache.state(used)) or used
+    def _runs_behind(self, used: Target, consumed: Consumed) -> Iterator[tuple[Target, Attempt]]:
+        """The runs behind an input, each with the attempt that is known of it: its own, or those that have emitted it.
 
-    def _question_about(self, upstream: Target, consumed: Consumed, now: float) -> Question | None:
+        A state of which nobody knows the run is not asked about.
+        """
+        state = readable_state(self._cache.state(used))
+        if not isinstance(state, AssetCompletion):
+            yield used, consumed.attempt
+            return
+        for producer in state.producers:
+            if (run := readable_state(self._cache.state(producer))) is not None:
+                yield producer, run.attempt
+
+    def _question_about(self, upstream: Target, attempt: Attempt, now: float) -> Question | None:
         """What to ask about an input; ``None`` when it is fresh, its environment is down, or it cannot be compared.
 
         A state without queued_at cannot be compared with what the environment shows: such writers are not protected.
         """
-        if is_asset(upstream.pipeline):
-            return None  # no run has emitted it, or nobody knows which
-        run_id, task = consumed.attempt.run_id, upstream.pipeline.task
+        run_id, task = attempt.run_id, upstream.pipeline.task
         dispatcher = self._dispatchers.of(upstream)
-        if run_id is None or (consumed.attempt.queued_at is None and not task) or dispatcher is None:
+        if run_id is None or (attempt.queued_at is None and not task) or dispatcher is None:
             return None
         if not dispatcher.may_look(now) or self._cache.is_fresh(upstream, now, at=self._propagation.now):
             return None

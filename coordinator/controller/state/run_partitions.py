@@ -29,8 +29,11 @@ class RunPartitions:
         return self._of[pipeline].get(run_id)
 
     def put(self, target: Target, state: RunState) -> None:
-        if (runs := self._of.get(target.pipeline)) is not None and state.attempt.run_id is not None:
-            runs[state.attempt.run_id] = target.partition
+        if (runs := self._of.get(target.pipeline)) is None:
+            return
+        for attempt in (state.attempt, *state.earlier):
+            if attempt.run_id is not None:
+                runs[attempt.run_id] = target.partition
 
     def delete(self, target: Target, state: RunState) -> None:
         if (runs := self._of.get(target.pipeline)) is not None and state.attempt.run_id is not None:

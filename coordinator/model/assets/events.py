@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from coordinator.errors import CoordinatorError
 from coordinator.model import bounds
 from coordinator.model.partitions.assets import identity_in
+from coordinator.model.partitions.instants import parse_instant
 from coordinator.model.runstate import Attempt, RunState, State
 from coordinator.model.stored import Instant, Unreadable, read_stored
 
@@ -54,7 +55,6 @@ class AssetEventDocument(BaseModel):
 
     :ivar to: the environments that it is for, where a task has named them; empty: those to which a bridge leads.
     :ivar timestamp: when the listener was told of it, by its clock; Airflow's event has no time.
-    :ivar event: its id, where the event is the state of its asset.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -71,7 +71,6 @@ class AssetEventDocument(BaseModel):
     to: Annotated[list[str], Field(max_length=bounds.ASSET_PATH)] = []
     timestamp: Instant
     reported_by: str | None = None
-    event: str | None = None
 
     @property
     def origin(self) -> Origin | None:
@@ -113,6 +112,7 @@ class AssetState(RunState, frozen=True, gc=False):
     ``attempt`` is the event's id: an event that is put again is the same one.
 
     :ivar path: the environments that it had passed before the present one.
+    :ivar emitted_at: by the clock of the listener of the first environment of ``path``, else of the present one.
     :ivar partition_key: Airflow's; ``None``: it has none.
     :ivar run: the DAG and the run_id of the run that emitted it, in the first environment of ``path``, else in the
         present one; ``None``: no run has.
@@ -123,6 +123,7 @@ class AssetState(RunState, frozen=True, gc=False):
     uri: str = ""
     path: tuple[str, ...] = ()
     to: tuple[str, ...] = ()
+    emitted_at: datetime | None = None
     partition_key: str | None = None
     run: tuple[str, str] | None = None
     content: bytes = b""
@@ -149,20 +150,10 @@ def read_asset_event(event_id: str, value: bytes) -> AssetState | Unreadable:
     )
 
 
-def read_asset_state(value: bytes) -> AssetState | Unreadable:
-    """Read the state of an asset in a partition: its newest event there. Never raises."""
-    return read_stored(
-        value,
-        lambda value: _state_of("", value),
-        most=bounds.ASSET_EVENT,
-        what="the state of an asset",
-        expected="; expected an asset event with uri and timestamp",
-    )
-
-
 def _state_of(event_id: str, value: bytes) -> AssetState:
     document = AssetEventDocument.model_validate_json(value)
-    event_id = event_id or document.event or ""
+    if len(document.partition_key or "") > bounds.NAME:
+        raise ValueError(f"its partition_key is too long; expected at most {bounds.NAME} characters")
     origin = document.origin
     return AssetState(
         State.SUCCESS,
@@ -172,7 +163,8 @@ def _state_of(event_id: str, value: bytes) -> AssetState:
         uri=document.uri,
         path=tuple(origin.path) if origin is not None else (),
         to=tuple(document.to),
-        partition_key=document.partition_key,
+        emitted_at=_emitted_at(document, origin),
+        partition_key=document.partition_key or None,
         run=_run_of(document, origin),
         content=value,
     )
@@ -181,6 +173,12 @@ def _state_of(event_id: str, value: bytes) -> AssetState:
 def _run_of(document: AssetEventDocument, origin: Origin | None) -> tuple[str, str] | None:
     first = document if origin is None or not origin.path else origin
     return (first.dag_id, first.run_id) if first.dag_id and first.run_id else None
+
+
+def _emitted_at(document: AssetEventDocument, origin: Origin | None) -> datetime:
+    """The time of an event that was handed on is by another clock than those of its run."""
+    first = parse_instant(origin.timestamp or "") if origin is not None and origin.path else None
+    return first or document.timestamp
 
 
 def new_event_id(document: AssetEventDocument, *, attempt: tuple[datetime, str] | None = None) -> str:

@@ -106,7 +106,7 @@ def _input(one: EvaluatedInput) -> Json:
         "partition": one.target.partition,
         "state": state_of(one.seen),
         "revision": one.seen.revision if one.seen is not None else None,
-        **_attempt(state.attempt if state is not None else Attempt()),
+        **_attempt(_shown_attempt(state)),
         "observed_at": _instant(state.observed_at if state is not None else None),
         "ended_at": _ended_at(state),
         "consumed_revision": one.consumed.revision if isinstance(one.consumed, Consumed) else None,
@@ -254,6 +254,13 @@ def _target(target: Target) -> Json:
 
 def _attempt(attempt: Attempt) -> Json:
     return {"run_id": attempt.run_id, "queued_at": _instant(attempt.queued_at), "attempt": attempt.number}
+
+
+def _shown_attempt(state: RunState | None) -> Attempt:
+    """Of an asset, the number is a digest, which says nothing to people."""
+    if isinstance(state, AssetCompletion):
+        return Attempt(state.attempt.run_id)
+    return state.attempt if state is not None else Attempt()
 
 
 def _instant(when: datetime | None) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from coordinator.model.assets.completions import AssetCompletion
+from coordinator.model.assets.completions import AssetCompletion, failed_producers
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
 from coordinator.model.runstate import State
@@ -26,8 +26,8 @@ def producers_in_the_way(propagation: Propagation, asset: Target) -> Iterator[Ta
         return
     unready = [one for one in known.producers if propagation.readiness(one) is not Readiness.SETTLED]
     yield from unready
-    if not unready and propagation.readiness(asset) is Readiness.STUCK:
-        yield known.producers[0]
+    if not unready:
+        yield from failed_producers(propagation, known)
 
 
 def has_failed(propagation: Propagation, producer: Target) -> bool:

@@ -67,9 +67,9 @@ def run_in_words(state: RunState) -> str:
     if isinstance(state, AssetState):
         return f" of {state.uri}{when_in_words(state)}"
     if isinstance(state, AssetCompletion):
-        by = f" by {state.producers[0].pipeline}" if state.producers else ""
-        run = f" in run {state.attempt.run_id}" if state.attempt.run_id is not None else ""
-        return f"{by}{run}{when_in_words(state)}"
+        newest = state.emissions[0]
+        by = f" by {newest.pipeline} in run {newest.run_id}" if newest.pipeline is not None else ""
+        return f"{by}{when_in_words(state)}"
     words = f" in run {state.attempt.run_id}" if state.attempt.run_id is not None else ""
     if state.attempt.run_id is None and state.attempt.number is not None:
         words = f" in attempt {state.attempt.number}"

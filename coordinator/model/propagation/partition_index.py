@@ -16,7 +16,7 @@ from what is in etcd, and not from what a watcher has seen before.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from coordinator.model.conditions import Dependency, leaves
 from coordinator.model.decide import Decision
@@ -84,14 +84,18 @@ class PartitionIndex:
     def gathered(self, dependency: Dependency, downstream: Target) -> Collection[Target]:
         return self._gathered.get((dependency.upstream, dependency.mapping, downstream.partition), ())
 
-    def newest(self, upstream: PipelineRef) -> Target | None:
+    def newest(self, upstream: PipelineRef, *, without: Callable[[Target], bool] = lambda _: False) -> Target | None:
         """The partition whose terminal state has the greatest revision. Outdated entries are dropped."""
         heap = self._completions.get(upstream, [])
-        while heap:
-            if self._is_present(upstream, heap[0]):
-                return Target(upstream, heap[0][1])
+        while heap and not self._is_present(upstream, heap[0]):
             heapq.heappop(heap)
-        return None
+        if not heap:
+            return None
+        newest = Target(upstream, heap[0][1])
+        if not without(newest):
+            return newest
+        present = (Target(upstream, one[1]) for one in sorted(heap) if self._is_present(upstream, one))
+        return next((one for one in present if not without(one)), None)
 
     def is_newest_partition(self, downstream: Target) -> bool:
         return self._newest_partition.get(downstream.pipeline) == downstream.partition
@@ -115,7 +119,7 @@ class PartitionIndex:
             seen = self._facts.state(target)
             if seen is not None and isinstance(seen.value, RunState) and seen.value.state.is_terminal:
                 heap = self._completions.setdefault(target.pipeline, [])
-                heapq.heappush(heap, (-seen.revision, target.partition))
+                heapq.heappush(heap, (-seen.came_at, target.partition))
                 if len(heap) > 2 * self._tidied.get(target.pipeline, FEW):
                     self._tidy(target.pipeline, heap)
         return self._know(target, readiness)
@@ -148,7 +152,7 @@ class PartitionIndex:
 
     def _is_present(self, upstream: PipelineRef, completion: _Completion) -> bool:
         seen = self._facts.state(Target(upstream, completion[1]))
-        return seen is not None and seen.revision == -completion[0]
+        return seen is not None and seen.came_at == -completion[0]
 
     def _tidy(self, upstream: PipelineRef, heap: list[_Completion]) -> None:
         """Drop outdated entries below the newest one, which would not come to the top as long as newer ones come. This

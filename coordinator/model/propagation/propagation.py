@@ -13,7 +13,7 @@ everything above a target has been decided about, its decision may be wrong, and
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -132,8 +132,8 @@ class Propagation:
     def gathered(self, dependency: Dependency, downstream: Target) -> Collection[Target]:
         return self._partitions.gathered(dependency, downstream)
 
-    def newest(self, upstream: PipelineRef) -> Target | None:
-        return self._partitions.newest(upstream)
+    def newest(self, upstream: PipelineRef, *, without: Callable[[Target], bool] = lambda _: False) -> Target | None:
+        return self._partitions.newest(upstream, without=without)
 
     def comes_of(self, producer: Target, downstream: Target) -> bool:
         return comes_of(self.graph, self._facts, producer, downstream)
@@ -299,6 +299,7 @@ class Propagation:
         """
         before, self.graph = self.graph, graph
         changed = {pipeline for pipeline in {*before, *graph} if before.node(pipeline) != graph.node(pipeline)}
+        changed |= _with_other_producers(before, graph)
         tasks = {*before.all_tasks(), *graph.all_tasks()}
         changed |= {task for task in tasks if before.task_active_since(task) != graph.task_active_since(task)}
         waiting: tuple[Frontier, ...] = (self._frontier,)
@@ -435,3 +436,16 @@ class Propagation:
             obstacles=frozenset((Obstacle.BROKEN,)),
             recheck_at=self.now + BROKEN_RETRY,
         )
+
+
+def _with_other_producers(before: Graph, after: Graph) -> set[PipelineRef]:
+    """The pipelines that wait for an asset, and start what emits it, in one of two graphs only: to these, it is or was
+    their own."""
+    return {
+        waiting.downstream
+        for emitted in after.sensors
+        for waiting in after.edges(emitted.downstream)
+        if is_asset(emitted.downstream)
+        and before.is_above(waiting.downstream, emitted.upstream)
+        != after.is_above(waiting.downstream, emitted.upstream)
+    }

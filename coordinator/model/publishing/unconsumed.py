@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
+from coordinator.model.assets.completions import AssetCompletion
 from coordinator.model.conditions import Dependency
 from coordinator.model.decide import in_flight
 from coordinator.model.evaluation import is_consumed
@@ -42,11 +43,11 @@ def unconsumed(facts: Facts, targets: Iterable[Target], dependencies: Activated)
                 continue
             if isinstance(dependency.mapping, Latest):
                 known = newest.get((downstream, dependency))
-                newest[downstream, dependency] = max(known or (0, upstream), (seen.revision, upstream))
+                newest[downstream, dependency] = max(known or (0, upstream), (seen.came_at, upstream))
                 continue
             for partition in dependency.mapping.downstreams(upstream.partition):
                 target = Target(downstream, partition)
-                if not _has_consumed(facts, target, upstream, seen):
+                if not _has_consumed(facts, target, upstream, _as_input(seen, since)):
                     found.setdefault(target, set()).add(dependency)
     for (downstream, dependency), (_, upstream) in newest.items():
         found.setdefault(Target(downstream, upstream.partition), set()).add(dependency)
@@ -67,13 +68,20 @@ def in_flight_of(facts: Facts, targets: Iterable[Target], pipelines: Collection[
 
 
 def _is_news(dependency: Dependency, seen: SeenState, since: int) -> bool:
-    return isinstance(seen.value, RunState) and seen.revision > since and dependency.on.satisfied_by(seen.value.state)
+    return isinstance(seen.value, RunState) and seen.told_at > since and dependency.on.satisfied_by(seen.value.state)
 
 
 def _has_consumed(facts: Facts, target: Target, upstream: Target, seen: SeenState) -> bool:
     recorded = facts.record(target)
     if recorded is None or not isinstance(recorded.value, TriggerRecord):
         watermark = facts.watermark(target.pipeline)  # the record that used it may have been removed
-        return watermark is not None and seen.revision <= watermark.revision
+        return watermark is not None and seen.came_at <= watermark.revision
     assert isinstance(seen.value, RunState)
-    return is_consumed(recorded.value.consumed.get(upstream), seen.value, seen.revision)
+    return is_consumed(recorded.value.consumed.get(upstream), seen.value, seen.came_at)
+
+
+def _as_input(seen: SeenState, since: int) -> SeenState:
+    """A completion as those see it that wait for it. What they emit themselves is not told from the rest."""
+    if isinstance(seen.value, AssetCompletion):
+        return SeenState(seen.value.as_input(without=(), after=since), seen.revision)
+    return seen

@@ -131,7 +131,7 @@ def watermark_without(propagation: Propagation, watermark: Watermark, target: Ta
     if recorded is not None and isinstance(recorded.value, TriggerRecord):
         queued.append(recorded.value.attempt)
         evaluated = propagation.decide(target).evaluated
-        present = [one.seen.revision for one in all_inputs(evaluated) if one.triggers and one.seen] if evaluated else []
+        present = [one.seen.came_at for one in all_inputs(evaluated) if one.triggers and one.seen] if evaluated else []
         by_latest = _only_by_latest(propagation.graph, target.pipeline)
         consumed = recorded.value.consumed
         revision = max(revision, consumed.newest_revision(consumed.pipelines - by_latest), *present)
@@ -163,6 +163,6 @@ def waits_without_record(
         if decision.evaluated is None or why_not_at_rest(decision, lapsed) is None:
             continue
         for one in all_inputs(decision.evaluated):
-            if one.new and one.seen is not None and (lowest is None or one.seen.revision < lowest[0]):
-                lowest = one.seen.revision, target
+            if one.new and one.seen is not None and (lowest is None or one.seen.came_at < lowest[0]):
+                lowest = one.seen.came_at, target
     return lowest

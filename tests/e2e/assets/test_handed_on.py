@@ -234,7 +234,7 @@ def test_the_model_answers_as_airflow_does(two: Two, store: EtcdStore, watcher: 
     api, model = two.finance.api, Assets()
     model.add(ORDERS)
     real = api.call("GET", "/assets", params={"uri_pattern": ORDERS, "order_by": "id", "limit": 100, "offset": 0})
-    ours = bodies.assets_body([*model.uris.items()], 1)
+    ours = bodies.assets_body(model, [*model.uris.items()], 1)
     assert real.keys() == ours.keys()
     assert [one["uri"] for one in real["assets"]] == [ORDERS]
     assert real["assets"][0].keys() == ours["assets"][0].keys()

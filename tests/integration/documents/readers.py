@@ -7,6 +7,7 @@ else those of this repository. What a page presupposes beyond that is in ``READE
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -31,6 +32,9 @@ NOT_RUN = {
     "make": "it plays the demo, the tests or the benchmarks: minutes, and these tests among them",
     "pip install": "it needs an index of packages; tests/integration/distribution builds and installs the package",
     "airflow": "it needs a real Airflow; tests/e2e triggers DAGs in one",
+    "coordinator dags deploy generated/prod s3://bucket/dags": (
+        "it needs a bucket; tests/integration/dags deploys to a real S3-compatible server"
+    ),
     "docker": "it needs docker; tests/integration/test_compose.py reads the files with docker's own parser",
     "kubectl": "it needs a cluster; tests/integration/test_kubernetes.py checks the manifests against their schemas",
     "python3 docker/fill_env.py": "it writes into the checkout; tests/integration/test_compose.py runs it in a copy",
@@ -237,6 +241,11 @@ def _a_bad_file(machine: Machine) -> None:
     machine.terminal.write("new.json", bad or "")
 
 
+def _the_example_of_dags(machine: Machine) -> None:
+    """A copy of it is where the commands are typed."""
+    shutil.copytree(REPOSITORY / "examples/dag-builder", machine.directory, dirs_exist_ok=True)
+
+
 READERS = {
     "README.md": Reader(
         shows_files=True,
@@ -254,6 +263,7 @@ READERS = {
         before={"coordinator status --all": [_a_dag_runs]},
         ends={"coordinator status --all": (1, "and ends with 1. The next sections fix both.")},
     ),
+    "docs/dags.md": Reader(has=_the_example_of_dags),
     "docs/dependencies.md": Reader(
         has=_a_bad_file,
         ends={

@@ -69,7 +69,8 @@ def test_every_command_finds_it_in_the_same_way() -> None:
             assert option.envvar == "COORDINATOR_CONFIG", name
             assert option.callback is not None, name
             assert option.callback(click.Context(command), option, None) == Path("coordinator.toml"), name
-    assert without == {"etcd", "import composer", "import playground"}
+    dags = {"dags check", "dags deploy", "dags generate", "dags lint"}
+    assert without == {"etcd", "import composer", "import playground"} | dags
 
 
 def commands_of(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:

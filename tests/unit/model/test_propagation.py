@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator.model.assets.completions import AssetCompletion, Emission
+from coordinator.model.assets.completions import AssetCompletion, Emission, completion_of
 from coordinator.model.assets.names import asset_of
 from coordinator.model.conditions import AtLeast, Condition, Dependency, On, leaves
 from coordinator.model.consumption import Consumed, Consumption
@@ -90,13 +91,14 @@ class Anew:
             and (self.state(target) or self.record(target) or self.readiness(target) is not Readiness.SETTLED)
         ]
 
-    def newest(self, upstream: PipelineRef) -> Target | None:
+    def newest(self, upstream: PipelineRef, *, without: Callable[[Target], bool] = lambda _: False) -> Target | None:
         completed = {
-            target: seen.revision
+            target: seen.came_at
             for target, seen in self._facts.states.items()
             if target.pipeline == upstream and isinstance(seen.value, RunState) and seen.value.state.is_terminal
+            if not without(target)
         }
-        return max(completed, key=completed.__getitem__, default=None)
+        return min(completed, key=lambda target: (-completed[target], target.partition), default=None)
 
     def is_newest_partition(self, downstream: Target) -> bool:
         return downstream.partition == max(self._partitions(downstream.pipeline), key=order_of, default="")
@@ -260,15 +262,18 @@ def sensor_changes() -> st.SearchStrategy[Change]:
 def asset_changes() -> st.SearchStrategy[Change]:
     """Completions of the asset, emitted by runs of up to two targets, or by nobody; before or after these began."""
     moments = st.integers(0, 4).map(lambda minutes: EPOCH + timedelta(minutes=minutes))
-    emissions = st.builds(Emission, targets(), st.just("r"), moments, moments)
-    completions = st.builds(
-        AssetCompletion,
-        st.just(State.SUCCESS),
-        st.builds(Attempt, st.just("r"), moments),
+    emissions = st.builds(
+        lambda producer, since, lasted, told, silent: Emission(
+            producer.pipeline, producer.partition, "r", since, since + lasted, told, told + 1, silent
+        ),
+        targets(),
         moments,
-        event=st.just("e"),
-        event_revision=st.integers(0, 40),
-        emissions=st.lists(emissions, max_size=2, unique_by=lambda one: one.producer).map(tuple),
+        st.sampled_from((timedelta(0), timedelta(minutes=1))),
+        st.integers(0, 40),
+        st.none() | moments,
+    )
+    completions = st.lists(emissions, min_size=1, max_size=2, unique_by=lambda one: one.producer).map(
+        lambda found: completion_of("e", found)
     )
     of_asset = st.sampled_from(PARTITIONS).map(lambda partition: Target(ASSET, partition))
     return st.tuples(st.just("asset"), of_asset, st.none() | completions | completions)

@@ -1,0 +1,25 @@
+"""Reading ``dags.yaml`` (docs/dags.md#the-configuration): from text to checked values, or to every problem with its
+place.
+
+``yaml_text``  YAML 1.2 and JSON, with the place of each value
+``forms``      the objects of the file
+``reading``    ``read_configuration``
+``consistency``  what does not fit together
+``schema``     the JSON Schema, dags.schema.json, for editors
+``schema_of_forms``  makes it of the forms
+
+Import from here: the modules are private to this package.
+"""
+
+from coordinator.dags.configuration.forms import Configuration, DagEntry, Environment
+from coordinator.dags.configuration.reading import DagsConfigurationError, read_configuration
+from coordinator.dags.configuration.schema import json_schema
+
+__all__ = [
+    "Configuration",
+    "DagEntry",
+    "DagsConfigurationError",
+    "Environment",
+    "json_schema",
+    "read_configuration",
+]

@@ -1,0 +1,163 @@
+"""The environment of Jinja2 in which templates become text.
+
+A template sees the values and nothing else: neither the clock nor the system, and nothing random. So the same
+configuration gives the same bytes, anywhere.
+"""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import FileSystemLoader, StrictUndefined, TemplateNotFound, TemplateSyntaxError, UndefinedError
+from jinja2.exceptions import SecurityError
+from jinja2.meta import find_referenced_templates, find_undeclared_variables
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+MOST_CHARACTERS: Final = 1_000_000
+"""Of an output."""
+MOST_POWER: Final = 1_000
+"""The greatest exponent: Python computes ``10 ** 10 ** 10`` for hours, and no signal interrupts it."""
+
+_BY_CHANCE: Final = ("random", "lipsum")
+_ADDRESS: Final = re.compile(r"<[^<>\n]* at 0x[0-9a-f]+>")
+"""How Python writes an object that has no form of its own: by its address in memory, each time another one."""
+
+
+class TooLong(Exception):
+    """The time limit of an entry has been reached. Its handler raises it."""
+
+
+class BadTemplate(Exception):
+    """A template cannot be rendered. :ivar line: of ``file``; 0: none in particular."""
+
+    def __init__(self, file: Path, line: int, reason: str, remedy: str) -> None:
+        super().__init__(reason)
+        self.file, self.line, self.reason, self.remedy = file, line, reason, remedy
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """As Jinja2's own, with a bound on powers."""
+
+    intercepted_binops = frozenset({"**"})
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        if not isinstance(right, int | float) or abs(right) > MOST_POWER:
+            raise SecurityError(f"expected an exponent of at most {MOST_POWER}")
+        return super().call_binop(context, operator, left, right)
+
+
+class Templates:
+    """The templates of a directory.
+
+    :param written: what an expression writes.
+    :param filters: besides Jinja2's own.
+    """
+
+    def __init__(self, directory: Path, *, written: Any, filters: Mapping[str, Any]) -> None:
+        self._directory = directory
+        self._jinja = _Sandbox(
+            loader=FileSystemLoader(directory, encoding="utf-8-sig"),
+            undefined=StrictUndefined,
+            finalize=written,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+            autoescape=False,  # the output is Python
+        )
+        for name in _BY_CHANCE:
+            self._jinja.filters.pop(name, None)
+            self._jinja.globals.pop(name, None)
+        self._jinja.filters.update(filters)
+
+    def render(self, template: str, values: Mapping[str, Any]) -> str:
+        """The text of a template, with one line end at its end. :raises BadTemplate: it cannot be rendered."""
+        try:
+            text = self._rendered(template, values)
+            text.encode()
+        except BadTemplate:
+            raise
+        except Exception as error:  # noqa: BLE001 - an expression can raise anything
+            raise self._explained(template, error, values) from None
+        if found := _ADDRESS.search(text):
+            reason = f"expected a text, found an object: {found[0].partition(' at ')[0]}>"
+            raise BadTemplate(
+                self._directory / template, 0, reason, "make a list of it with 'list', or a text with 'join'"
+            )
+        return text.rstrip("\n") + "\n"
+
+    def _rendered(self, template: str, values: Mapping[str, Any]) -> str:
+        pieces, length = [], 0
+        for piece in self._jinja.get_template(template).generate(dict(values)):
+            pieces.append(piece)
+            length += len(piece)
+            if length > MOST_CHARACTERS:
+                reason = f"the output has more than {MOST_CHARACTERS:,} characters"
+                raise BadTemplate(self._directory / template, 0, reason, "look for a loop that does not end")
+        return "".join(pieces)
+
+    def unused(self, template: str, names: Iterable[str]) -> list[str]:
+        """Those of these values that the template does not use, nor one that it includes, extends or imports.
+
+        Empty where it chooses one by a value: then nobody can tell.
+        """
+        used: set[str] = set()
+        seen: set[str] = set()
+        waiting = [template]
+        while waiting:
+            name = waiting.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            assert self._jinja.loader is not None
+            source, _, _ = self._jinja.loader.get_source(self._jinja, name)
+            tree = self._jinja.parse(source, name)
+            used |= find_undeclared_variables(tree)
+            for other in find_referenced_templates(tree):
+                if other is None:
+                    return []
+                waiting.append(other)
+        return sorted(set(names) - used)
+
+    def _explained(self, template: str, error: Exception, values: Mapping[str, Any]) -> BadTemplate:
+        file, line = self._place(template, error)
+        match error:
+            case TemplateNotFound():
+                remedy = f"there are {', '.join(sorted(self._jinja.list_templates())[:20]) or 'none'}"
+                return BadTemplate(file, line, f"no template {error.name} in {self._directory}", remedy)
+            case TemplateSyntaxError():
+                return BadTemplate(file, line, f"{error.message}", "correct the template")
+            case UndefinedError():
+                return BadTemplate(file, line, str(error), self._remedy_of(str(error), values))
+            case TooLong():
+                return BadTemplate(file, line, str(error), "look for a loop that does not end")
+            case MemoryError() | RecursionError():
+                reason = f"{type(error).__name__}: the template takes too much memory, or calls itself without end"
+                return BadTemplate(file, line, reason, "look for a text that grows, or for an include in a circle")
+            case UnicodeDecodeError() | UnicodeEncodeError():
+                return BadTemplate(file, line, f"not UTF-8 text: {error.reason}", "save it as UTF-8")
+            case OSError():
+                return BadTemplate(file, line, f"cannot be read: {error.strerror}", "make it readable")
+            case _:
+                return BadTemplate(file, line, f"{type(error).__name__}: {error}", "correct the expression")
+
+    def _place(self, template: str, error: Exception) -> tuple[Path, int]:
+        """Where in the templates an error comes from: the innermost of them."""
+        if isinstance(error, TemplateSyntaxError):
+            return Path(error.filename or self._directory / template), error.lineno
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if self._is_ours(frame.filename)]
+        return (Path(frames[-1].filename), frames[-1].lineno or 0) if frames else (self._directory / template, 0)
+
+    def _is_ours(self, filename: str) -> bool:
+        return Path(filename).is_relative_to(self._directory)
+
+    @staticmethod
+    def _remedy_of(message: str, values: Mapping[str, Any]) -> str:
+        found = re.match(r"'(\w+)' is undefined", message)
+        near = get_close_matches(found[1], values, n=1) if found is not None else []
+        meant = f"did you mean {near[0]}? else " if near else ""
+        return f"{meant}add it to 'values' of the entry, the environment or the file, or write default(...)"
