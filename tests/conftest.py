@@ -13,6 +13,8 @@ from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.embedded import EmbeddedEtcd
 from coordinator.store.keys import Keys
 
+pytest.register_assert_rewrite("coordinator.runners.testing")
+
 
 @pytest.fixture(autouse=True)
 def leaves_no_thread() -> Iterator[None]:

@@ -13,11 +13,13 @@ from coordinator.cli.files_output import differing_files, file_problems
 from coordinator.cli.finding import Finding, Grade
 from coordinator.cli.reporters_checkup import examine_reporters
 from coordinator.cli.runs_checkup import examine_observed, examine_sensors
+from coordinator.config.airflow import AirflowSettings
 from coordinator.config.credentials import exposed
 from coordinator.config.environments import EnvironmentSettings
 from coordinator.config.etcd import EtcdSettings
 from coordinator.config.http import HttpSettings
 from coordinator.config.insecure import insecure_settings
+from coordinator.config.kinds import AIRFLOW
 from coordinator.config.same_airflow import same_airflow
 from coordinator.config.settings import Settings
 from coordinator.errors import ConfigurationError, CoordinatorError
@@ -31,7 +33,7 @@ from coordinator.model.phrases import some_of
 from coordinator.model.publishing.never_met import never_met
 from coordinator.model.publishing.unmet_lately import seen_in, unmet_lately
 from coordinator.model.references import PipelineRef
-from coordinator.runners.airflow import AirflowRunner
+from coordinator.runners.making import make_runner
 from coordinator.runners.port import NO_TASKS, EnvironmentFault, EnvironmentReport
 from coordinator.store.capacity import PROBLEM_FROM, REMEDY, WARNING_FROM, fullness_of
 from coordinator.store.connection import EtcdStore, MemberStatus, connect
@@ -148,7 +150,10 @@ def silent_sources(document: Document, settings: Settings) -> Iterator[Finding]:
     sources |= {upstream.environment for upstream in upstreams if is_asset(upstream)}
     for name in sorted(sources & set(settings.environments)):
         environment = settings.environments[name]
-        if environment.api_version == 2:
+        if not isinstance(environment, AirflowSettings):
+            found = f"its asset events are needed, and it is no Airflow but of the kind {environment.kind}"
+            remedy = "take its assets out of the dependencies"
+        elif environment.api_version == 2:
             found = "its asset events are needed, and an Airflow 2 tells no plugin of them"
             remedy = f"take its assets out of the dependencies, or upgrade {name} to Airflow 3"
         elif not environment.reports:
@@ -200,29 +205,43 @@ def evaluate_environment(
     :param kind: as in the settings.
     """
     subject = f"environment {name}"
+    what = "DAGs" if kind in AIRFLOW else "pipelines"
     if report.problem is not None:
-        remedy = _REMEDIES_OF_KINDS.get((kind, report.fault), _REMEDIES[report.fault])
-        if kind == "airflow" and (report.version or "").startswith("2."):
-            remedy = _REMEDIES[EnvironmentFault.ANSWER]
-        remedy = remedy.format(section=f"[environments.{name}]")
-        yield Finding(Grade.PROBLEM, subject, report.problem, remedy)
+        yield Finding(Grade.PROBLEM, subject, report.problem, _remedy(name, report, kind))
     if report.missing_dags:
-        found = f"DAGs that do not exist there: {some_of(report.missing_dags, _NAMED)}"
-        remedy = (
-            f"deploy them, or correct their names {_WHERE}; a DAG whose file cannot be imported does not exist either "
-            "(airflow dags list-import-errors)"
-        )
+        found = f"{what} that do not exist there: {some_of(report.missing_dags, _NAMED)}"
+        remedy = f"deploy them, or correct their names {_WHERE}"
+        if kind in AIRFLOW:
+            remedy += "; a DAG whose file cannot be imported does not exist either (airflow dags list-import-errors)"
         yield Finding(Grade.PROBLEM, subject, found, remedy)
     if report.paused_dags:
-        found = f"DAGs that are paused: {some_of(report.paused_dags, _NAMED)}"
-        remedy = "unpause them (airflow dags unpause DAG): a paused DAG takes a run and never starts it"
+        found = f"{what} that are paused: {some_of(report.paused_dags, _NAMED)}"
+        remedy = "unpause them: what is paused takes a run and never starts it"
+        if kind in AIRFLOW:
+            remedy = "unpause them (airflow dags unpause DAG): a paused DAG takes a run and never starts it"
         yield Finding(Grade.PROBLEM, subject, found, remedy)
+    for dag_id, why in sorted(report.unusable_dags.items()):
+        yield Finding(Grade.PROBLEM, subject, f"{dag_id} cannot run: {why}", f"correct it in [environments.{name}]")
     for missing in report.missing_tasks:
-        found = f"DAG {missing.dag_id} has no task {missing.task_id!r}, which something waits for"
+        found = f"{what[:-1]} {missing.dag_id} has no task {missing.task_id!r}, which something waits for"
         meant = f": did you mean {' or '.join(missing.near)}?" if missing.near else ""
         yield Finding(Grade.PROBLEM, subject, found, f"correct its name {_WHERE}{meant}")
-    if not (report.problem or report.missing_dags or report.paused_dags or report.missing_tasks):
-        yield Finding(Grade.OK, subject, f"version {report.version}, {dags} DAGs there and not paused")
+    if not (
+        report.problem or report.missing_dags or report.paused_dags or report.unusable_dags or report.missing_tasks
+    ):
+        version = f"version {report.version}" if report.version is not None else f"kind {kind}"
+        yield Finding(Grade.OK, subject, f"{version}, {dags} {what} there and not paused")
+
+
+def _remedy(name: str, report: EnvironmentReport, kind: str) -> str:
+    """What to do about the problem of an environment."""
+    section = f"[environments.{name}]"
+    if report.remedy is not None or kind not in AIRFLOW:
+        return report.remedy or f"see to it, or correct {section}"
+    remedy = _REMEDIES_OF_KINDS.get((kind, report.fault), _REMEDIES[report.fault])
+    if kind == "airflow" and (report.version or "").startswith("2."):
+        remedy = _REMEDIES[EnvironmentFault.ANSWER]
+    return remedy.format(section=section)
 
 
 def _examine_etcd(settings: Settings, document: Document, waited_for: set[PipelineRef]) -> Iterator[Finding]:
@@ -305,7 +324,7 @@ def _exposed_files(settings: Settings) -> Iterator[Finding]:
     for section, key in (("etcd", settings.etcd.key), ("http", settings.http.key), ("ui", settings.ui.key)):
         found.append((section, exposed(key, "key") if key is not None else None))
     for name, environment in settings.environments.items():
-        for source in (environment.password_source(name), environment.token_source(name)):
+        for source in environment.credentials(name):
             found.append((f"environment {name}", source.exposed()))
     for subject, problem in found:
         if problem is not None:
@@ -414,9 +433,9 @@ def ask_environment(
     """
     try:
         # Before any request: a missing credential is a problem even while the environment is down.
-        settings.password(name)
-        settings.token(name)
-        runner = AirflowRunner(name, settings)
+        for source in settings.credentials(name):
+            source.read()
+        runner = make_runner(name, settings)
         try:
             return runner.check(dag_ids, tasks=tasks)
         finally:

@@ -116,12 +116,13 @@ def _check_configuration(text: str, file: Path) -> None:
 
     from pydantic import TypeAdapter, ValidationError
 
-    from coordinator.config.environments import EnvironmentName, EnvironmentSettings
+    from coordinator.config.environments import EnvironmentName
+    from coordinator.config.kinds import AnyEnvironment
     from coordinator.errors import ConfigurationError
 
     environments = tomllib.loads(text)["environments"]
     try:
-        TypeAdapter(dict[EnvironmentName, EnvironmentSettings]).validate_python(environments)
+        TypeAdapter(dict[EnvironmentName, AnyEnvironment]).validate_python(environments)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, ("environments", *first["loc"])))

@@ -32,7 +32,7 @@ def observed_as_json(
 
 def observed_in(environments: Mapping[str, EnvironmentSettings]) -> Iterable[str]:
     """The names of those in which nothing reports."""
-    return sorted(name for name, one in environments.items() if one.observe)
+    return sorted(name for name, one in environments.items() if one.is_observed)
 
 
 def known_in_words(until: datetime | None, now: datetime) -> str:

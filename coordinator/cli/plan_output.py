@@ -243,7 +243,7 @@ def _listed(what: str, lines: Sequence[str]) -> Iterator[Text]:
 
 def _environments(plan: Plan) -> Iterator[Text]:
     for name, report in (plan.environments or {}).items():
-        for finding in evaluate_environment(name, report, 0):
+        for finding in evaluate_environment(name, report, 0, kind=plan.kinds[name]):
             if finding.grade is not Grade.OK:
                 text = f"warning: {finding.subject}: {finding.found}; {finding.remedy}"
                 yield line(text, style="yellow")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from coordinator.cli.checkup import ask_environment, tasks_by_environment
@@ -64,6 +64,7 @@ class Plan:
     :ivar refused: why it cannot be published, with places in the file.
     :ivar consequences: what would happen at once; ``None``: it is unknown, or was not asked for.
     :ivar environments: the reports of the environments about the named pipelines; ``None``: they were not asked.
+    :ivar kinds: of the environments, by name.
     :ivar concerns: the guard's reasons to refuse it: it is published only if somebody accepts them.
     :ivar effects: the waiting work that it takes away, and what it may start by resuming.
     """
@@ -74,6 +75,7 @@ class Plan:
     warnings: tuple[str, ...] = ()
     consequences: Consequences | None = None
     environments: dict[str, EnvironmentReport] | None = None
+    kinds: dict[str, str] = field(default_factory=dict)
     concerns: tuple[str, ...] = ()
     effects: Effects = NO_EFFECTS
 
@@ -194,6 +196,7 @@ def make_plan(
         warnings=tuple(warnings),
         consequences=found,
         environments=environments,
+        kinds={name: one.kind for name, one in settings.environments.items()},
         concerns=concerns,
         effects=effects,
     )

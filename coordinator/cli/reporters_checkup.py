@@ -10,13 +10,14 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 
 from coordinator.cli.finding import Finding, Grade
+from coordinator.config.airflow import AirflowSettings
 from coordinator.config.environments import EnvironmentSettings
 from coordinator.config.settings import Settings
 from coordinator.controller.leading.misnamed_reporters import misnamed_reporters_among
 from coordinator.controller.state.reporters import Listening, Reporters
 from coordinator.errors import CoordinatorError
 from coordinator.model.reporters import Heard, Hearing, ReporterStatus
-from coordinator.runners.airflow import AirflowRunner
+from coordinator.runners.making import make_runner
 from coordinator.store.keys import Keys, ReporterKey, ReporterSeenKey
 from coordinator.store.port import Store, StoreError
 from coordinator.store.presence import read_presence
@@ -88,11 +89,11 @@ def _misnamed_reporters(
 ) -> Iterator[Finding]:
     """Findings about reporters whose last runs are all unknown to the Airflow of their environment."""
     name = heard.environment
-    if name not in environments:
+    settings = environments.get(name)
+    if not isinstance(settings, AirflowSettings):
         return
-    settings = environments[name]
     try:
-        runner = AirflowRunner(name, settings)
+        runner = make_runner(name, settings)
         try:
             found = misnamed_reporters_among(heard, runner, timeout=settings.request_timeout, now=now)
         finally:

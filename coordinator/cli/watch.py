@@ -79,7 +79,7 @@ def watch(
     from coordinator.controller.metrics import WatcherMetrics
     from coordinator.controller.service import FileToPublish, Watcher
     from coordinator.model import bounds
-    from coordinator.runners.airflow import AirflowRunner
+    from coordinator.runners.making import make_runner
     from coordinator.store.capacity import SizeAlarm
     from coordinator.store.connection import connect
 
@@ -101,7 +101,7 @@ def watch(
         stack.enter_context(RareCollections())
         store = stack.enter_context(contextlib.closing(connect(settings.etcd)))
         runners = {
-            name: stack.enter_context(contextlib.closing(AirflowRunner(name, environment)))
+            name: stack.enter_context(contextlib.closing(make_runner(name, environment)))
             for name, environment in settings.environments.items()
         }
         watcher = Watcher(

@@ -22,7 +22,7 @@ class Insecure(NamedTuple):
 def insecure_settings(settings: Settings) -> list[Insecure]:
     """Every insecure setting. Traffic within this machine is safe."""
     found = [*_of_etcd(settings.etcd), *_of_ui(settings.ui)]
-    for name, environment in settings.environments.items():
+    for name, environment in settings.airflows.items():
         address = urlsplit(environment.url)
         if address.scheme == "http" and not _is_this_machine(address.hostname or ""):
             what = (

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsError
 
 from coordinator.config import CONFIG_VARIABLE
+from coordinator.config.kinds import kind_of, settings_model
 from coordinator.config.settings import Settings
 from coordinator.config.variables import LIST, PREFIX, SECTION, NotJson
 from coordinator.errors import ConfigurationError
@@ -32,7 +33,7 @@ def load_settings(path: str | Path | None = None) -> Settings:
         settings = Settings(**document)
     except ValidationError as error:
         problems = error.errors(include_url=False, include_input=False)
-        raise ConfigurationError(*(_problem(chosen, one["loc"], one) for one in problems)) from error
+        raise ConfigurationError(*(_problem(chosen, document, one) for one in problems)) from error
     except SettingsError as error:
         if isinstance(error.__cause__, NotJson):
             raise ConfigurationError(str(error.__cause__)) from error
@@ -42,15 +43,16 @@ def load_settings(path: str | Path | None = None) -> Settings:
     return settings
 
 
-def _problem(file: str | Path | None, place: tuple[int | str, ...], found: ErrorDetails) -> str:
+def _problem(file: str | Path | None, document: dict[str, Any], found: ErrorDetails) -> str:
     """One problem: its place (in the file, or a variable that overrules it), the reason, and a suggestion."""
+    place = found["loc"]
     variables = {name.upper(): name for name in os.environ}
     above = [PREFIX + "__".join(map(str, place[:depth])).upper() for depth in range(len(place), 0, -1)]
     variable = next((variables[name] for name in above if name in variables), None)
     where = f"{'environment variables' if variable is None else variable}: " if variable or not file else f"{file}: "
     match found["type"]:
         case "extra_forbidden":
-            near = difflib.get_close_matches(str(place[-1]), _names_beside(place), n=1)
+            near = difflib.get_close_matches(str(place[-1]), _names_beside(place, document), n=1)
             reason = "unknown setting" + (f"; did you mean {near[0]}?" if near else "")
         case "missing":
             reason = "is required"
@@ -63,13 +65,15 @@ def _problem(file: str | Path | None, place: tuple[int | str, ...], found: Error
     return f"{where}{'.'.join(map(str, place))}: {reason}"
 
 
-def _names_beside(place: tuple[int | str, ...]) -> list[str]:
-    """The known settings beside an unknown one."""
+def _names_beside(place: tuple[int | str, ...], document: dict[str, Any]) -> list[str]:
+    """The known settings beside an unknown one. :param document: the file, for the kind of an environment."""
     section: Any = Settings
-    for name in place[:-1]:
-        if isinstance(section, type) and issubclass(section, BaseModel):
+    for depth, name in enumerate(place[:-1]):
+        if place[:1] == ("environments",) and depth == 1:
+            section = settings_model(kind_of(document.get("environments", {}).get(name, {})))
+        elif isinstance(section, type) and issubclass(section, BaseModel):
             section = section.model_fields[str(name)].annotation
-        else:  # environments: a table of sections
+        else:  # a table of sections
             section = get_args(section)[1]
     return list(section.model_fields)
 

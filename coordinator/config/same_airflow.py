@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.airflow import AirflowSettings
 from coordinator.config.settings import Settings
 
 _PORTS = {"http": 80, "https": 443}
@@ -22,7 +22,7 @@ class SameAirflow(NamedTuple):
 def same_airflow(settings: Settings) -> list[SameAirflow]:
     """The environments that have one address, however it is spelled."""
     by_address: defaultdict[str, list[str]] = defaultdict(list)
-    for name, environment in settings.environments.items():
+    for name, environment in settings.airflows.items():
         by_address[_address(environment)].append(name)
     return [
         SameAirflow(
@@ -35,7 +35,7 @@ def same_airflow(settings: Settings) -> list[SameAirflow]:
     ]
 
 
-def _address(environment: EnvironmentSettings) -> str:
+def _address(environment: AirflowSettings) -> str:
     """What names the Airflow. Case counts in the path alone; a port that the scheme implies may be left out."""
     if environment.kind == "mwaa":  # their url is that of AWS
         return f"{environment.mwaa_name} in {environment.region}"

@@ -11,10 +11,12 @@ from pydantic import Field, PrivateAttr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from coordinator.config import CONFIG_VARIABLE
+from coordinator.config.airflow import AirflowSettings
 from coordinator.config.compat import CompatSettings
-from coordinator.config.environments import EnvironmentName, EnvironmentSettings
+from coordinator.config.environments import EnvironmentName
 from coordinator.config.etcd import EtcdSettings
 from coordinator.config.http import HttpSettings
+from coordinator.config.kinds import AnyEnvironment
 from coordinator.config.publication import PublicationSettings
 from coordinator.config.reporter import ReporterSettings
 from coordinator.config.retention import RetentionSettings
@@ -36,7 +38,7 @@ class Settings(BaseSettings):
     )
 
     etcd: EtcdSettings = Field(default_factory=EtcdSettings)
-    environments: dict[EnvironmentName, EnvironmentSettings] = Field(default_factory=dict)
+    environments: dict[EnvironmentName, AnyEnvironment] = Field(default_factory=dict)
     watcher: WatcherSettings = Field(default_factory=WatcherSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     publication: PublicationSettings = Field(default_factory=PublicationSettings)
@@ -46,6 +48,11 @@ class Settings(BaseSettings):
     compat: CompatSettings = Field(default_factory=CompatSettings)
 
     _file: str | None = PrivateAttr(default=None)
+
+    @property
+    def airflows(self) -> dict[str, AirflowSettings]:
+        """The environments that are Airflow deployments."""
+        return {name: one for name, one in self.environments.items() if isinstance(one, AirflowSettings)}
 
     @property
     def file(self) -> str | None:

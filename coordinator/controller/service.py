@@ -179,7 +179,7 @@ class Watcher:
             options=Options(
                 settings=settings.watcher,
                 who=self.watcher_id,
-                observed=frozenset(name for name in runners if settings.environments[name].observe),
+                observed=frozenset(name for name in runners if settings.environments[name].is_observed),
                 retention=settings.retention,
                 decisions=(
                     DecisionLog(self._decisions.take, clock=self._clock, who=self.watcher_id)

@@ -60,6 +60,7 @@ class ObservedRun:
     :ivar queued_at: tells its attempts apart; ``None``: it was made as running, and has not ended.
     :ivar is_estimated: the environment does not show that, and the run has not started: ``queued_at`` is the moment of
         the answer.
+    :ivar note: what its environment says of its state, such as why it failed; it gets into the run state.
     """
 
     dag_id: str
@@ -72,6 +73,7 @@ class ObservedRun:
     end_date: datetime | None = None
     conf: Mapping[str, Any] = field(default_factory=dict)
     is_estimated: bool = False
+    note: str | None = None
 
     @property
     def token(self) -> str | None:
@@ -294,10 +296,16 @@ class Runner(Protocol):
     def changed_runs(self, since: datetime | None, *, place: ListPlace, timeout: float) -> Changed:
         """The runs of all DAGs that have changed since a moment, in pieces. Raises nothing.
 
+        Only environments whose settings say ``is_observed`` are asked; others need not implement it.
+
         :param since: by the environment's own clock; ``None``: only ask what time it is there.
         :param place: where to go on.
         :param timeout: seconds, for one piece.
         """
+        del since, place, timeout
+        return Changed(
+            error=RequestRefused("this kind of environment does not say which runs have changed", status=501)
+        )
 
     def check(self, dag_ids: Sequence[str], *, tasks: Mapping[str, Collection[str]] = NO_TASKS) -> EnvironmentReport:
         """For ``doctor``: is it reachable, do the credentials work, does every DAG exist unpaused? Raises nothing.
@@ -306,7 +314,8 @@ class Runner(Protocol):
             task instances, too.
         """
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Let go of what it holds. Called when no method is running; runs go on."""
 
 
 class EnvironmentFault(enum.StrEnum):
@@ -362,6 +371,8 @@ class EnvironmentReport:
     :ivar problem: why nothing works there.
     :ivar fault: of what kind the problem is, if there is one.
     :ivar asset_dags: the DAGs whose own schedule names assets.
+    :ivar unusable_dags: those that are there and cannot run, and why.
+    :ivar remedy: what to do about the problem; ``None``: what helps in an Airflow.
     """
 
     version: str | None = None
@@ -371,6 +382,8 @@ class EnvironmentReport:
     paused_dags: tuple[str, ...] = ()
     missing_tasks: tuple[MissingTask, ...] = ()
     asset_dags: tuple[str, ...] = ()
+    unusable_dags: Mapping[str, str] = field(default_factory=dict)
+    remedy: str | None = None
 
     @property
     def says_dags(self) -> bool:

@@ -53,7 +53,7 @@ def application(settings: Settings, store: Store) -> ASGIApp:
 
     async def environments(request: Request) -> Response:
         del request
-        return json_answer({"environments": airflow_pages(settings.environments)})
+        return json_answer({"environments": airflow_pages(settings.airflows)})
 
     async def healthz(request: Request) -> Response:
         del request

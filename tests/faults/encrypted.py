@@ -10,7 +10,7 @@ from typing import Any
 
 from cryptography import x509
 
-from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.airflow import AirflowSettings
 from coordinator.config.etcd import EtcdSettings
 from tests.certificates import Authority
 from tests.etcd_cluster import Cluster
@@ -68,7 +68,7 @@ class EncryptedStage(Stage):
     def _make_airflow(self, name: str) -> WitnessedAirflow:
         return WitnessedAirflow(name, self._saw_airflow, tls=self._airflow_tls)
 
-    def _environment(self, url: str, airflow: WitnessedAirflow) -> EnvironmentSettings:
+    def _environment(self, url: str, airflow: WitnessedAirflow) -> AirflowSettings:
         return super()._environment(url, airflow).model_copy(update={"ca_cert": self.airflow_ca})
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from coordinator.airflow_plugin.outbox import Event, Outbox
-from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.airflow import AirflowSettings
 from coordinator.config.etcd import EtcdSettings
 from coordinator.config.settings import Settings
 from coordinator.config.watcher import WatcherSettings
@@ -179,9 +179,9 @@ class Stage:
     def _make_airflow(self, name: str) -> WitnessedAirflow:
         return WitnessedAirflow(name, self._saw_airflow)
 
-    def _environment(self, url: str, airflow: WitnessedAirflow) -> EnvironmentSettings:
+    def _environment(self, url: str, airflow: WitnessedAirflow) -> AirflowSettings:
         """How a watcher reaches an environment at an address."""
-        return EnvironmentSettings(
+        return AirflowSettings(
             url=url,
             username=airflow.username,
             password_file=self.password,

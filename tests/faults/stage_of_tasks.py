@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.airflow import AirflowSettings
 from coordinator.model.references import PipelineRef, Target, WaitRef
 from coordinator.model.runstate import State
 from coordinator.model.waits import SensorRerun, Wait, WaitStatus, dump_wait, read_wait
@@ -58,7 +58,7 @@ class TaskStage(Stage):
         super().__init__(directory, watcher=observing, **options)
         self.history = History(checkers=[])  # the waves count for themselves: the oracle needs to know every task
 
-    def _environment(self, url: str, airflow: WitnessedAirflow) -> EnvironmentSettings:
+    def _environment(self, url: str, airflow: WitnessedAirflow) -> AirflowSettings:
         settings = super()._environment(url, airflow)
         is_observed = airflow is self.airflows[OBSERVED]
         return settings.model_copy(update={"observe": is_observed, "plugin": not is_observed})

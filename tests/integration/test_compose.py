@@ -393,7 +393,7 @@ def test_the_page_reads_etcd_and_nothing_else(
     outside, _, inside = port.rpartition(":")
     assert settings.ui.url == f"http://{outside}"
     assert settings.ui.port == int(inside)
-    for name, environment in settings.environments.items():
+    for name, environment in settings.airflows.items():
         of_airflow = services[f"airflow-{name.replace('_', '-')}"]["environment"]
         assert of_airflow["COORDINATOR_UI__URL"] == settings.ui.url
         assert of_airflow["AIRFLOW__API__BASE_URL"] == environment.web_url, "it may show the page in a frame"
@@ -407,7 +407,7 @@ def test_the_watchers_configuration_fits_the_compose_file(
     settings = load_settings(CONFIG)
     services = written["services"]
     assert settings.etcd.endpoints == ["etcd:2379"]
-    for name, environment in settings.environments.items():
+    for name, environment in settings.airflows.items():
         host = environment.url.removeprefix("http://").partition(":")[0]
         assert services[host]["command"] == "api-server"
         assert services[host]["environment"]["COORDINATOR_REPORTER__ENVIRONMENT"] == name

@@ -16,7 +16,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.airflow import AirflowSettings
 from coordinator.config.etcd import EtcdSettings
 from coordinator.config.insecure import insecure_settings
 from coordinator.config.loading import load_settings
@@ -175,7 +175,7 @@ def test_the_configuration_is_read_and_its_files_are_keys_of_the_secrets(setting
     mounts = {Path(mount["mountPath"]): secrets.get(mount["name"]) for mount in _container(workload)["volumeMounts"]}
     etcd = settings.etcd
     files = [etcd.ca_cert, etcd.cert, etcd.key, etcd.password_file]
-    files += [environment.password_file for environment in settings.environments.values()]
+    files += [environment.password_file for environment in settings.airflows.values()]
     assert None not in files, "every credential is a file"
     for file in files:
         assert file is not None
@@ -206,7 +206,7 @@ def test_the_network_policy_lets_a_watcher_reach_what_it_is_told_to(settings: Se
     egress = BY_NAME["NetworkPolicy", "coordinator-watcher"]["spec"]["egress"]
     open_ports = {port["port"] for rule in egress for port in rule["ports"] if port["protocol"] == "TCP"}
     needed = {int(endpoint.rpartition(":")[2]) for endpoint in settings.etcd.endpoints}
-    assert all(environment.url.startswith("https://") for environment in settings.environments.values())
+    assert all(environment.url.startswith("https://") for environment in settings.airflows.values())
     assert needed | {443, 53} == open_ports
 
 
@@ -225,7 +225,7 @@ def test_a_watcher_with_these_settings_answers_its_probes(
     settings: Settings, etcd_settings: EtcdSettings, tmp_path: Path
 ) -> None:
     """On an etcd of our own; nothing is published there, as at the first start in a cluster."""
-    away = EnvironmentSettings(url="http://127.0.0.1:1")
+    away = AirflowSettings(url="http://127.0.0.1:1")
     ours = settings.model_copy(update={"etcd": etcd_settings, "environments": {"default": away}})
     service = Service(write_config(tmp_path / "ours.toml", ours), log=tmp_path / "log")
     try:

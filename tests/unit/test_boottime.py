@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.airflow import AirflowSettings
 from coordinator.config.settings import Settings
 from coordinator.controller.clock import SystemClock
 from coordinator.controller.service import Watcher
@@ -46,7 +46,7 @@ def test_a_watchers_intervals_hold_the_time_for_which_the_machine_was_suspended(
 
 @pytest.mark.promise("leader-only")
 def test_a_watcher_reads_that_clock_unless_it_is_given_another_one(suspend: Callable[[], None]) -> None:
-    settings = Settings(environments={"default": EnvironmentSettings(url="http://127.0.0.1:1")})
+    settings = Settings(environments={"default": AirflowSettings(url="http://127.0.0.1:1")})
     watcher = Watcher(settings, store=MemoryStore(MemoryEtcd()), runners={})
     began = watcher.liveness().stepped_at
     suspend()

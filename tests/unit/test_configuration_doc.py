@@ -14,9 +14,11 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from coordinator.cli.failures import ExitCode
+from coordinator.config.airflow import AirflowSettings
 from coordinator.config.loading import load_settings
 from coordinator.config.settings import Settings
 from coordinator.model.durations import parse_duration
+from coordinator.runners.command.settings import CommandSettings
 
 DOC = Path(__file__).parents[2] / "docs" / "configuration.md"
 ROW = re.compile(r"^\| `([a-z_.<>]+)` \| (.+?) \| (.+?) \| `([A-Z_a-z<>]+)` \| (.+) \|$", re.MULTILINE)
@@ -27,8 +29,11 @@ def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str,
         annotation = field.annotation
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             yield from settings_of(annotation, f"{prefix}{name}.")
-        elif get_origin(annotation) is dict:
-            yield from settings_of(get_args(annotation)[1], f"{prefix}{name}.<name>.")
+        elif name == "environments":
+            for kind in (CommandSettings, AirflowSettings):  # what both have is documented as Airflow's
+                yield from settings_of(kind, f"{prefix}{name}.<name>.")
+        elif get_origin(annotation) is dict and isinstance(get_args(annotation)[1], type(BaseModel)):
+            yield from settings_of(get_args(annotation)[1], f"{prefix}{name}.<command>.")
         else:
             yield f"{prefix}{name}", field
 
@@ -53,9 +58,9 @@ def test_default_unit_and_variable_are_the_real_ones(name: str) -> None:
         if isinstance(value, timedelta):
             assert parse_duration(json.loads(default.strip("`"))) == value
         else:
-            assert default == ("none" if value is None else f"`{json.dumps(value)}`")
+            assert default == ("none" if value is None else f"`{json.dumps(value, default=str)}`")
     path = name.split(".")
-    assert variable == "COORDINATOR_" + "__".join(part if part == "<name>" else part.upper() for part in path)
+    assert variable == "COORDINATOR_" + "__".join(part if part.startswith("<") else part.upper() for part in path)
     assert unit.strip()
     assert meaning.strip()
 

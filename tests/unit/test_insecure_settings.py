@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.airflow import AirflowSettings
 from coordinator.config.etcd import EtcdSettings
 from coordinator.config.insecure import insecure_settings
 from coordinator.config.settings import Settings
@@ -16,7 +16,7 @@ def in_words(settings: Settings) -> list[str]:
 
 
 def of_airflow(url: str) -> list[str]:
-    return in_words(Settings(environments={"sales": EnvironmentSettings(url=url)}))
+    return in_words(Settings(environments={"sales": AirflowSettings(url=url)}))
 
 
 def of_etcd(*endpoints: str, **settings: object) -> list[str]:

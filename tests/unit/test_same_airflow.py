@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.airflow import AirflowSettings
 from coordinator.config.same_airflow import same_airflow
 from coordinator.config.settings import Settings
 
 
 def found_in(*environments: dict[str, Any]) -> list[str]:
     named = zip("abc", environments, strict=False)
-    settings = Settings(environments={name: EnvironmentSettings.model_validate(one) for name, one in named})
+    settings = Settings(environments={name: AirflowSettings.model_validate(one) for name, one in named})
     return [one.found for one in same_airflow(settings)]
 
 

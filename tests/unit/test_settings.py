@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.airflow import AirflowSettings
 from coordinator.config.etcd import EtcdSettings
 from coordinator.config.http import HttpSettings
 from coordinator.config.loading import load_settings
@@ -60,7 +60,7 @@ def test_the_designs_example_is_read(file: Path) -> None:
         """
     )
     settings = load_settings(file)
-    assert settings.environments["default"].url == "http://127.0.0.1:8080"
+    assert settings.airflows["default"].url == "http://127.0.0.1:8080"
     assert settings.http.listen == "127.0.0.1:8600"
 
 
@@ -101,7 +101,7 @@ def test_an_environment_can_be_given_and_changed_by_variables(file: Path, monkey
     file.write_text('[environments.default]\nurl = "http://file"\nusername = "ann"\n')
     monkeypatch.setenv("COORDINATOR_ENVIRONMENTS__default__URL", "http://variable")
     monkeypatch.setenv("COORDINATOR_ENVIRONMENTS__team_b__URL", "http://team-b")
-    environments = load_settings(file).environments
+    environments = load_settings(file).airflows
     assert (environments["default"].url, environments["default"].username) == ("http://variable", "ann")
     assert environments["team_b"].url == "http://team-b"
 
@@ -185,8 +185,8 @@ def test_a_mistake_in_a_variable_is_not_blamed_on_the_file(file: Path, monkeypat
     ]
 
 
-def airflow(**fields: object) -> EnvironmentSettings:
-    return EnvironmentSettings.model_validate({"url": "http://127.0.0.1:8080", **fields})
+def airflow(**fields: object) -> AirflowSettings:
+    return AirflowSettings.model_validate({"url": "http://127.0.0.1:8080", **fields})
 
 
 def test_a_credential_is_read_from_where_the_settings_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,7 +283,7 @@ def test_an_address_with_a_credential_in_it_is_refused_and_not_repeated(file: Pa
 
 def test_a_section_by_itself_does_not_repeat_what_it_refuses() -> None:
     """Programs make them without a file."""
-    for section, field in ((EtcdSettings, "password"), (EnvironmentSettings, "url"), (HttpSettings, "listen")):
+    for section, field in ((EtcdSettings, "password"), (AirflowSettings, "url"), (HttpSettings, "listen")):
         with pytest.raises(ValueError, match=field) as caught:
             section.model_validate({field: f"{SECRET}@"})
         assert SECRET not in str(caught.value)

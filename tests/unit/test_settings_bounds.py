@@ -94,4 +94,4 @@ def test_a_path_that_cannot_be_one_is_refused() -> None:
 def test_what_works_is_accepted(url: str, tmp_path: Path) -> None:
     file = tmp_path / "coordinator.toml"
     file.write_text(f'[environments.default]\nurl = "{url}"\n', encoding="utf-8")
-    assert load_settings(file).environments["default"].url == url.rstrip("/")
+    assert load_settings(file).airflows["default"].url == url.rstrip("/")

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.airflow import AirflowSettings
 from coordinator.config.etcd import EtcdSettings
 from coordinator.config.publication import PublicationSettings
 from coordinator.config.retention import RetentionSettings
@@ -123,7 +123,7 @@ class RealWorld(EtcdWorld):
         self.settings = Settings(
             etcd=etcd,
             environments={
-                name: EnvironmentSettings(
+                name: AirflowSettings(
                     kind="airflow2" if old else "airflow",
                     url=airflow.base_url,
                     username=airflow.username,
@@ -308,7 +308,7 @@ class RealWorld(EtcdWorld):
         store = connect(self.settings.etcd)
         self._stack.callback(store.close)
         runners = {}
-        for name, environment in self.settings.environments.items():
+        for name, environment in self.settings.airflows.items():
             runners[name] = AirflowRunner(name, environment)
             self._stack.callback(runners[name].close)
         self.watcher = WatcherUnderTest(

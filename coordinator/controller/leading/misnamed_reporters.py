@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from coordinator.config.airflow import AirflowSettings
 from coordinator.config.environments import EnvironmentSettings
 from coordinator.controller.clock import Clock
 from coordinator.controller.state.reporters import Reporters
@@ -81,8 +82,10 @@ class MisnamedReporters:
         clock: Clock,
     ) -> None:
         self._reporters = reporters
-        self._runners = {name: runner for name, runner in runners.items() if environments[name].reports}
-        self._environments = environments
+        self._environments = {
+            name: one for name, one in environments.items() if isinstance(one, AirflowSettings) and one.reports
+        }
+        self._runners = {name: runner for name, runner in runners.items() if name in self._environments}
         self._clock = clock
         self._ask_at: dict[str, float] = {}
         self._asking: set[str] = set()

@@ -82,4 +82,5 @@ def document_of(run: ObservedRun, *, reported_by: str, observed_at: datetime) ->
         end_date=run.end_date,
         observed_at=observed_at,
         reported_by=reported_by,
+        note=run.note,
     )

@@ -18,8 +18,8 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
+from coordinator.config.airflow import AirflowSettings
 from coordinator.config.credentials import Credential
-from coordinator.config.environments import EnvironmentSettings
 from coordinator.errors import ConfigurationError, CredentialUnavailable
 from coordinator.runners.airflow.answers import Answer, TokenAnswer
 from coordinator.runners.airflow.deadline import Deadline
@@ -42,7 +42,7 @@ class Authentication:
     :param login: asks the environment for a token; ``None``: it has none to give.
     """
 
-    def __init__(self, name: str, settings: EnvironmentSettings, login: Login | None) -> None:
+    def __init__(self, name: str, settings: AirflowSettings, login: Login | None) -> None:
         self._name = name
         self._username = settings.username
         token_source = settings.token_source(name)

@@ -23,7 +23,7 @@ from requests.utils import get_environ_proxies
 from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
-from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.airflow import AirflowSettings
 from coordinator.model import bounds
 from coordinator.model.printable import printable
 from coordinator.runners.airflow.answers import Answer, read_date, read_retry_after
@@ -77,7 +77,7 @@ class AirflowClient:
     :ivar dialect: of the version of Airflow that the settings name.
     """
 
-    def __init__(self, name: str, settings: EnvironmentSettings) -> None:
+    def __init__(self, name: str, settings: AirflowSettings) -> None:
         self.name = name
         self.dialect = DIALECTS[settings.api_version]
         self._base = settings.url

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.airflow import AirflowSettings
 from coordinator.model import bounds
 from coordinator.model.printable import printable
 from coordinator.runners.airflow.answers import Answer
@@ -34,7 +34,7 @@ class InvokeRestApi:
     :param name: the environment, for messages.
     """
 
-    def __init__(self, name: str, settings: EnvironmentSettings) -> None:
+    def __init__(self, name: str, settings: AirflowSettings) -> None:
         self._name = name
         self._url = settings.url
         self._region = settings.region

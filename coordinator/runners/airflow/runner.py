@@ -6,14 +6,13 @@ import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 
-from coordinator.config.environments import EnvironmentSettings
-from coordinator.model import bounds
-from coordinator.model.printable import printable
+from coordinator.config.airflow import AirflowSettings
 from coordinator.runners.airflow import assets, changes, checking, looking, starting
 from coordinator.runners.airflow.assets import KnownAssets
 from coordinator.runners.airflow.client import AirflowClient
 from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.airflow.partitioned import PartitionedDags
+from coordinator.runners.partitions import refusal_of_partitions
 from coordinator.runners.port import (
     NO_TASKS,
     AnswerTooLarge,
@@ -23,7 +22,6 @@ from coordinator.runners.port import (
     Looked,
     Outcome,
     Permit,
-    Refused,
     RequestRefused,
     RunOrTask,
     StartRequest,
@@ -41,9 +39,9 @@ class AirflowRunner:
     :param name: the environment's name, for messages.
     """
 
-    def __init__(self, name: str, settings: EnvironmentSettings) -> None:
+    def __init__(self, name: str, settings: AirflowSettings) -> None:
         self._name = name
-        self._takes_partition = settings.takes_partition
+        self._settings = settings
         self._request_timeout = settings.request_timeout
         self._assets = KnownAssets()
         self._client = AirflowClient(name, settings)
@@ -55,9 +53,8 @@ class AirflowRunner:
     def start(self, request: StartRequest, *, permit: Permit | None = None) -> Outcome:
         if request.delivery is not None:
             return assets.send(self._client, request.delivery, Deadline(self._request_timeout), permit, self._assets)
-        strange = next((one for one in _partitions_of(request) if not self._takes_partition(one)), None)
-        if strange is not None:
-            return Refused(400, self._not_taken(strange))
+        if (refused := refusal_of_partitions(self._name, self._settings, request)) is not None:
+            return refused
         with _only_this_one():
             return starting.start(self._client, self._partitioned, request, Deadline(self._request_timeout), permit)
 
@@ -82,12 +79,6 @@ class AirflowRunner:
         """Close the connections. To be called when no method is running."""
         self._client.close()
 
-    def _not_taken(self, partition: str) -> str:
-        return (
-            f"the partition {printable(repr(partition), limit=bounds.DETAIL // 2)} is not started here: it contains, "
-            f"or begins with, characters that environments.{self._name}.partition_characters does not allow"
-        )
-
 
 @contextlib.contextmanager
 def _only_this_one() -> Iterator[None]:
@@ -96,10 +87,3 @@ def _only_this_one() -> Iterator[None]:
         yield
     except AnswerTooLarge as large:
         raise RequestRefused(str(large), status=200) from None
-
-
-def _partitions_of(request: StartRequest) -> Iterator[str]:
-    """The partitions that the run can read: its own, and those of its inputs, which other teams may control."""
-    yield request.partition
-    ours = request.conf.get("coordinator", {})
-    yield from (given["partition"] for given in ours.get("inputs", ()))

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
-from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.airflow import AirflowSettings
 from coordinator.controller.reconcile.records import adopted, blocked, sent
 from coordinator.model import bounds
 from coordinator.model.partitions.instants import partition_of_run
@@ -227,7 +227,7 @@ def _login(tape: Tape) -> None:
     claims = tape.spoiled({"iat": 1, "exp": tape.number()}, WORDS)
     token = f"x.{base64.urlsafe_b64encode(as_json(claims)).decode()}.z"
     body = tape.one_of((as_json({"access_token": token}), as_json({"access_token": tape.text()}), tape.raw()))
-    settings = EnvironmentSettings(url="http://127.0.0.1:1", username="u", password_file=_password())
+    settings = AirflowSettings(url="http://127.0.0.1:1", username="u", password_file=_password())
     authentication = Authentication("default", settings, lambda *_: Answer("POST x", 201, body))
     with contextlib.suppress(EnvironmentUnavailable, RequestRefused):
         header = authentication.header(Deadline(60))
@@ -265,7 +265,7 @@ class _Line:
 @lru_cache(maxsize=1)
 def _line() -> tuple[_Line, AirflowClient]:
     line = _Line()
-    return line, AirflowClient("default", EnvironmentSettings(url=line.url))
+    return line, AirflowClient("default", AirflowSettings(url=line.url))
 
 
 def http(data: bytes) -> None:

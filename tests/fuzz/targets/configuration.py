@@ -12,7 +12,7 @@ from coordinator.config.loading import load_settings
 from coordinator.config.settings import Settings
 from coordinator.controller.dispatch.dispatcher import limits_by_environment
 from coordinator.errors import ConfigurationError
-from coordinator.runners.airflow.client import AirflowClient
+from coordinator.runners.making import make_runner
 from coordinator.store.keys import Keys
 from tests.fuzz.tape import Tape, tape_of
 
@@ -27,6 +27,13 @@ FORM: dict[str, dict[str, Any]] = {
         "max_runs_in_flight": 4,
         "max_starts_per_minute": 60,
         "request_timeout": 5.0,
+    },
+    "environments.jobs": {"kind": "command", "host": "h", "directory": "/d", "partition_characters": "-"},
+    "environments.jobs.commands.load": {
+        "argv": ["/bin/true"],
+        "working_directory": "/",
+        "pass_env": ["SECRET"],
+        "timeout": "1 hour",
     },
     "watcher": {"lease_ttl": 10, "fresh_for": 1.0, "look_timeout": 2.0, "decision_log": "-", "blocked_retry": 60},
     "retention": {"max_age": "90 days", "max_partitions": 5, "every": "1 hour"},
@@ -101,10 +108,10 @@ def _can_be_used(loaded: Settings) -> None:
     assert loaded.retention.every > timedelta()
     for name, environment in loaded.environments.items():
         try:
-            client = AirflowClient(name, environment)
+            runner = make_runner(name, environment)
         except ConfigurationError:
             continue
-        with suppress(ConfigurationError):
-            environment.password(name)
-            environment.token(name)
-        client.close()
+        for source in environment.credentials(name):
+            with suppress(ConfigurationError):
+                source.read()
+        runner.close()

@@ -154,7 +154,7 @@ def test_no_text_of_settings_or_clients_has_one(stage: Stage, monkeypatch: pytes
         repr(vars(store._members.in_use)),
     ]
     store.close()
-    for name, environment in settings.environments.items():
+    for name, environment in settings.airflows.items():
         runner = AirflowRunner(name, environment)
         client, authentication = runner._client, runner._client._authentication
         try:

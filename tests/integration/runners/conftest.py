@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.airflow import AirflowSettings
 from coordinator.runners.airflow import AirflowRunner
 from tests.standin.airflow import StandInAirflow
 from tests.standin.mwaa import KEY_ID, NAME, REGION, SECRET, StandInMwaa
@@ -29,6 +29,7 @@ class AirflowApi:
     slow: str = "slow"
     kind: str = "airflow"
     mwaa: str | None = None
+    at_once: int = 6
 
     @property
     def settings(self) -> dict[str, object]:
@@ -101,6 +102,7 @@ def airflow_api(request: pytest.FixtureRequest) -> AirflowApi:
         os.environ.get("COORDINATOR_TEST_AIRFLOW_USERNAME", "admin"),
         os.environ.get("COORDINATOR_TEST_AIRFLOW_PASSWORD", "admin"),
         kind=os.environ.get("COORDINATOR_TEST_AIRFLOW_KIND", "airflow"),
+        at_once=1,  # it may run on SQLite, whose scheduler does not survive more
     )
 
 
@@ -119,7 +121,7 @@ def make_runner(monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeRunner]:
         if password is not None:
             monkeypatch.setenv(PASSWORD_VARIABLE, password)
             settings["password_env"] = PASSWORD_VARIABLE
-        runner = AirflowRunner("default", EnvironmentSettings.model_validate(settings))
+        runner = AirflowRunner("default", AirflowSettings.model_validate(settings))
         made.append(runner)
         return runner
 

@@ -24,8 +24,8 @@ from coordinator.runners.port import (
     RunRef,
     StartRequest,
 )
+from coordinator.runners.testing import clear, create, some_date
 from tests.integration.runners.conftest import MakeRunner
-from tests.integration.runners.requests_to_make import clear, create, some_date
 from tests.standin.airflow import StandInAirflow
 from tests.standin.faults import Fault
 

@@ -13,10 +13,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.airflow import AirflowSettings
 from coordinator.runners.airflow import AirflowRunner
 from coordinator.runners.port import EnvironmentUnavailable, Happened, RequestRefused
-from tests.integration.runners.requests_to_make import create, some_date
+from coordinator.runners.testing import create, some_date
 from tests.standin.airflow import StandInAirflow
 
 
@@ -78,7 +78,7 @@ def tokens(airflow: StandInAirflow, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture
 def runner(airflow: StandInAirflow) -> Iterator[AirflowRunner]:
-    runner = AirflowRunner("sales", EnvironmentSettings(kind="composer", url=airflow.base_url))
+    runner = AirflowRunner("sales", AirflowSettings(kind="composer", url=airflow.base_url))
     yield runner
     runner.close()
 
@@ -120,6 +120,6 @@ def test_without_credentials_the_reason_is_told(
 
 def test_other_credentials_beside_googles_are_refused() -> None:
     with pytest.raises(ValueError, match="kind 'composer' uses Google's"):
-        EnvironmentSettings(kind="composer", url="http://127.0.0.1:1", username="me")
+        AirflowSettings(kind="composer", url="http://127.0.0.1:1", username="me")
     with pytest.raises(ValueError, match="airflow_version is only for kinds 'composer' and 'mwaa'"):
-        EnvironmentSettings(url="http://127.0.0.1:1", airflow_version=2)
+        AirflowSettings(url="http://127.0.0.1:1", airflow_version=2)

@@ -11,8 +11,8 @@ import pytest
 
 from coordinator.runners.airflow import AirflowRunner
 from coordinator.runners.port import EnvironmentUnavailable, Happened, NotSent, Refused, RequestRefused, RunRef
+from coordinator.runners.testing import create
 from tests.integration.runners.conftest import MakeRunner
-from tests.integration.runners.requests_to_make import create
 from tests.standin.airflow import StandInAirflow
 from tests.standin.faults import Fault
 

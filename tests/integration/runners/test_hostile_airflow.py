@@ -26,10 +26,10 @@ import coordinator.cli.watch, coordinator.controller.service
 from coordinator.model.trigger import Action
 from coordinator.runners.airflow import AirflowRunner
 from coordinator.runners.port import EnvironmentUnavailable, RequestRefused, RunRef, StartRequest
-from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.airflow import AirflowSettings
 
 os.environ["PASSWORD"] = "admin"
-runner = AirflowRunner("x", EnvironmentSettings(url=sys.argv[1], username="admin", password_env="PASSWORD"))
+runner = AirflowRunner("x", AirflowSettings(url=sys.argv[1], username="admin", password_env="PASSWORD"))
 failed = 0
 
 def ask(number):

@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from coordinator.runners.port import EnvironmentUnavailable, Happened
+from coordinator.runners.testing import create
 from tests.certificates import Authority
 from tests.integration.runners.conftest import MakeRunner
-from tests.integration.runners.requests_to_make import create
 from tests.standin.airflow import StandInAirflow
 from tests.standin.faults import Fault
 

@@ -10,7 +10,7 @@ from coordinator.model import bounds
 from coordinator.runners.airflow import AirflowRunner
 from coordinator.runners.airflow.listing import PAGE
 from coordinator.runners.port import BEGINNING, EnvironmentUnavailable, ListPlace, Looked, RequestRefused, RunRef
-from tests.integration.runners.requests_to_make import create, some_date
+from coordinator.runners.testing import create, some_date
 from tests.standin.airflow import StandInAirflow
 from tests.standin.faults import Fault
 

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.airflow import AirflowSettings
 from coordinator.errors import LeadershipLost
 from coordinator.runners.airflow import AirflowRunner
 from coordinator.runners.port import EnvironmentUnavailable, Happened, NotSent, Refused, RequestRefused
-from tests.integration.runners.requests_to_make import create, some_date
+from coordinator.runners.testing import create, some_date
 from tests.standin.mwaa import NAME, REGION, SECRET, StandInMwaa
 
 
-def settings_of(url: str, name: str = NAME) -> EnvironmentSettings:
-    return EnvironmentSettings(kind="mwaa", url=url, mwaa_name=name, region=REGION)
+def settings_of(url: str, name: str = NAME) -> AirflowSettings:
+    return AirflowSettings(kind="mwaa", url=url, mwaa_name=name, region=REGION)
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_nobody_who_gives_credentials_means_that_nothing_was_sent(
 
 
 def test_the_endpoint_follows_from_the_region() -> None:
-    settings = EnvironmentSettings.model_validate({"kind": "mwaa", "mwaa_name": "sales", "region": "eu-central-1"})
+    settings = AirflowSettings.model_validate({"kind": "mwaa", "mwaa_name": "sales", "region": "eu-central-1"})
     assert settings.url == "https://env.airflow.eu-central-1.amazonaws.com"
 
 
@@ -119,4 +119,4 @@ def test_the_endpoint_follows_from_the_region() -> None:
 )
 def test_settings_that_do_not_fit_are_refused(given: dict[str, str], why: str) -> None:
     with pytest.raises(ValueError, match=why):
-        EnvironmentSettings.model_validate(given)
+        AirflowSettings.model_validate(given)

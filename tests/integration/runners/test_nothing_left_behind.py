@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.airflow import AirflowSettings
 from coordinator.runners.airflow.client import AirflowClient
 from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.port import EnvironmentUnavailable
@@ -63,7 +63,7 @@ def test_by_a_request_that_failed(answer: Answer | None) -> None:
 
 
 def check(port: int) -> None:
-    client = AirflowClient("x", EnvironmentSettings(url=f"http://127.0.0.1:{port}"))
+    client = AirflowClient("x", AirflowSettings(url=f"http://127.0.0.1:{port}"))
     with no_collections():
         before = alive(Exception, Deadline)
         for _ in range(3):
@@ -88,7 +88,7 @@ def test_by_an_address_that_refuses_before_another_one_takes_the_connection(monk
 
 def test_what_was_being_handled_keeps_its_frames() -> None:
     """A defect on its way up is not robbed of its traceback by a request that fails while it is handled."""
-    client = AirflowClient("x", EnvironmentSettings(url=f"http://127.0.0.1:{free_port()}"))
+    client = AirflowClient("x", AirflowSettings(url=f"http://127.0.0.1:{free_port()}"))
 
     def defect() -> None:
         raise KeyError("the defect")
@@ -119,7 +119,7 @@ def test_no_connection_of_a_client_that_was_closed_though_its_thread_lives_on() 
             closed.set()
 
     with server(answer) as port:
-        client = AirflowClient("x", EnvironmentSettings(url=f"http://127.0.0.1:{port}"))
+        client = AirflowClient("x", AirflowSettings(url=f"http://127.0.0.1:{port}"))
         assert client.get_public("/version", deadline=Deadline(5)).status == 200
         assert not closed.is_set()
         client.close()

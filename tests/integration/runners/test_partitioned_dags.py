@@ -12,9 +12,9 @@ from coordinator.model import bounds
 from coordinator.model.partitions.instants import format_instant
 from coordinator.runners.airflow import AirflowRunner, partitioned
 from coordinator.runners.port import Foreign, Happened, NotSent, ObservedRun, Refused, StartRequest
+from coordinator.runners.testing import clear, create
 from tests.airflow_model.runs import Partitioning
 from tests.integration.runners.conftest import MakeRunner
-from tests.integration.runners.requests_to_make import clear, create
 from tests.standin.airflow import StandInAirflow
 from tests.standin.faults import Fault
 

@@ -10,7 +10,7 @@ from coordinator.errors import LeadershipLost
 from coordinator.model.runstate import State
 from coordinator.runners.airflow import AirflowRunner
 from coordinator.runners.port import Happened
-from tests.integration.runners.requests_to_make import clear, create
+from coordinator.runners.testing import clear, create
 from tests.standin.airflow import StandInAirflow
 from tests.standin.faults import Fault
 

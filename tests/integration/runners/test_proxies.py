@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from coordinator.runners.port import EnvironmentUnavailable, Happened
+from coordinator.runners.testing import create
 from tests.integration.runners.conftest import MakeRunner
-from tests.integration.runners.requests_to_make import create
 from tests.standin.airflow import StandInAirflow
 
 Proxy = tuple[str, list[tuple[str, str, str | None]]]

@@ -13,7 +13,7 @@ from coordinator.cli.checkup import (
     tasks_by_environment,
 )
 from coordinator.cli.finding import Finding, Grade
-from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.airflow import AirflowSettings
 from coordinator.config.settings import Settings
 from coordinator.model.bounds import MIB
 from coordinator.model.documents import parse_document
@@ -172,7 +172,7 @@ def test_each_fault_of_an_environment_has_a_remedy_of_its_own() -> None:
 def test_an_environment_that_tells_of_no_events_is_a_problem(
     document: dict[str, object], settings: dict[str, object], found: list[str]
 ) -> None:
-    sales = EnvironmentSettings.model_validate({"url": "http://127.0.0.1:1", **settings})
+    sales = AirflowSettings.model_validate({"url": "http://127.0.0.1:1", **settings})
     read = parse_document(json.dumps(document), source="f")
     findings = [*silent_sources(read, Settings(environments={"sales": sales}))]
     assert [finding.subject for finding in findings] == ["asset events of sales"] * len(found)

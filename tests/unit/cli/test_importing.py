@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from coordinator.cli.failures import ExitCode
-from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.airflow import AirflowSettings
 from coordinator.model.documents import parse_document
 from tests.command_line import Cli
 
@@ -48,7 +48,7 @@ def written(directory: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     text = (directory / "dependencies.json").read_text()
     parse_document(text, source="dependencies.json", environments={"default", *configuration["environments"]})
     for settings in configuration["environments"].values():
-        EnvironmentSettings.model_validate(settings)
+        AirflowSettings.model_validate(settings)
     return json.loads(text), configuration
 
 

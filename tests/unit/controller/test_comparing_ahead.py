@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.commands.proposal import Proposal
-from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.airflow import AirflowSettings
 from coordinator.config.publication import PublicationSettings
 from coordinator.config.settings import Settings
 from coordinator.controller.clock import SystemClock
@@ -121,7 +121,7 @@ def test_no_term_begins_while_it_is_not_known_whether_the_file_is_published(tmp_
     store = SilentStore(MemoryEtcd())
     file = tmp_path / "d.json"
     file.write_text('{"D": "A"}')
-    settings = Settings(environments={"default": EnvironmentSettings(url="http://127.0.0.1:1")})
+    settings = Settings(environments={"default": AirflowSettings(url="http://127.0.0.1:1")})
     watcher = Watcher(settings, store=store, runners={}, file=FileToPublish(file))
     reconciler, candidate = watcher.reconciler, watcher._candidate
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.airflow import AirflowSettings
 from coordinator.controller.state.cache import Cache
 from coordinator.controller.state.problems import SHOWN
 from coordinator.controller.state.reporters import TIME_TO_START, WAITING, HealthOfReporters, Listening
@@ -23,7 +23,7 @@ SALES = KEYS.reporter("sales", "r1")
 SEEN = KEYS.reporter_seen("sales")
 THERE = ReporterStatus(host="h", pid=1, since=NOON, written_at=NOON).to_value()
 LAST = LastSeen(at=NOON, reporter="r1", host="h").to_value()
-ENVIRONMENTS = {name: EnvironmentSettings(url="http://127.0.0.1:1") for name in ("sales", "finance")}
+ENVIRONMENTS = {name: AirflowSettings(url="http://127.0.0.1:1") for name in ("sales", "finance")}
 
 
 def graph(text: str = '{"finance/daily": "sales/load"}') -> Graph:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.airflow import AirflowSettings
 from coordinator.config.settings import Settings
 from coordinator.controller.messages import Message
 from coordinator.controller.service import Watcher
@@ -42,7 +42,7 @@ class SlowRunner(FakeRunner):
 @pytest.mark.promise("leader-only")
 def test_a_watcher_that_breaks_down_resigns_after_the_answer_to_its_request(monkeypatch: pytest.MonkeyPatch) -> None:
     runner = SlowRunner()
-    settings = Settings(environments={"default": EnvironmentSettings(url="http://127.0.0.1:1")})
+    settings = Settings(environments={"default": AirflowSettings(url="http://127.0.0.1:1")})
     watcher = Watcher(settings, store=MemoryStore(MemoryEtcd()), runners={"default": runner})
     step, resign = watcher.reconciler.step, watcher._candidate.resign
 

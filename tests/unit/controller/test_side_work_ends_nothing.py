@@ -7,7 +7,7 @@ import threading
 import pytest
 import structlog
 
-from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.airflow import AirflowSettings
 from coordinator.controller.clock import SystemClock
 from coordinator.controller.leading.dag_checks import DagChecks
 from coordinator.controller.leading.misnamed_reporters import MisnamedReporters
@@ -60,7 +60,7 @@ def test_a_machine_without_threads_asks_about_reporters_later(runners: dict[str,
     clock, reporters = SystemClock(), Reporters()
     status = ReporterStatus(host="h", pid=1, since=clock.now(), written_at=clock.now())
     reporters.put("default", "reporter-1", status.to_value())
-    settings = EnvironmentSettings.model_validate({"url": "http://127.0.0.1:1"})
+    settings = AirflowSettings.model_validate({"url": "http://127.0.0.1:1"})
     misnamed_reporters = MisnamedReporters(reporters, runners, {"default": settings}, clock=clock)
     for _ in range(2):
         with structlog.testing.capture_logs() as logs:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.airflow import AirflowSettings
 from coordinator.model.trigger import Action
 from coordinator.runners.airflow import AirflowRunner
 from coordinator.runners.airflow.client import addressable, addressable_dag
@@ -50,7 +50,7 @@ def listener() -> Iterator[Listener]:
 
 @pytest.fixture(scope="module")
 def runner(listener: Listener) -> Iterator[AirflowRunner]:
-    made = AirflowRunner("default", EnvironmentSettings(url=f"{listener.url}/prefix"))
+    made = AirflowRunner("default", AirflowSettings(url=f"{listener.url}/prefix"))
     yield made
     made.close()
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.airflow import AirflowSettings
 from coordinator.model import bounds
 from coordinator.runners.airflow.answers import Answer, RunAnswer, RunsAnswer, VersionAnswer, read_retry_after
 from coordinator.runners.airflow.client import AirflowClient
@@ -44,7 +44,7 @@ def line() -> Iterator[tuple[AirflowClient, Say]]:
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
-    client = AirflowClient("default", EnvironmentSettings(url=f"http://127.0.0.1:{listener.getsockname()[1]}"))
+    client = AirflowClient("default", AirflowSettings(url=f"http://127.0.0.1:{listener.getsockname()[1]}"))
     yield client, lambda head, times: said.append((head, times))
     client.close()
     listener.shutdown(socket.SHUT_RDWR)
@@ -165,7 +165,7 @@ def test_a_page_of_nothing_but_mistakes_is_no_answer(line: tuple[AirflowClient, 
 
 
 def test_a_host_name_that_is_none_is_no_answer() -> None:
-    settings = EnvironmentSettings.model_construct(url="http://a..b:1")
+    settings = AirflowSettings.model_construct(url="http://a..b:1")
     client = AirflowClient("default", settings)
     with pytest.raises(EnvironmentUnavailable, match="no answer"):
         client.get_public("/version", deadline=Deadline(10))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from coordinator.config.environments import EnvironmentSettings
+from coordinator.config.airflow import AirflowSettings
 from coordinator.ui.airflow_pages import airflow_pages
 from coordinator.ui.headers import policy
 from coordinator.ui.hosts import host_in
@@ -49,9 +49,9 @@ def test_the_host_is_read_out_of_the_header(header: str, host: str) -> None:
 
 def test_pages_of_airflow_are_where_people_reach_them() -> None:
     environments = {
-        "new": EnvironmentSettings(url="http://airflow:8080", web_url="https://new.example/"),
-        "old": EnvironmentSettings(kind="airflow2", url="http://old:8080"),
-        "aws": EnvironmentSettings.model_validate({"kind": "mwaa", "mwaa_name": "m", "region": "eu-central-1"}),
+        "new": AirflowSettings(url="http://airflow:8080", web_url="https://new.example/"),
+        "old": AirflowSettings(kind="airflow2", url="http://old:8080"),
+        "aws": AirflowSettings.model_validate({"kind": "mwaa", "mwaa_name": "m", "region": "eu-central-1"}),
     }
     assert airflow_pages(environments) == {
         "new": {
