@@ -1,8 +1,8 @@
 """The kinds of environments: which are installed, and what the settings of each may contain (docs/runners.md).
 
 Airflow's kinds have one model, and the coordinator's own runner. Any other kind is an entry point of the group
-:data:`GROUP`, by its name; that of ``command`` comes with the coordinator. It is loaded only where the settings name
-its kind: so whoever installs a package decides what may run, and coordinator.toml what does.
+:data:`GROUP`, by its name; those of ``command`` and ``datafusion`` come with the coordinator. It is loaded only where
+the settings name its kind: so whoever installs a package decides what may run, and coordinator.toml what does.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ GROUP = "coordinator.runners"
 
 AIRFLOW: tuple[str, ...] = get_args(AirflowSettings.model_fields["kind"].annotation)
 
-_OURS = (EntryPoint("command", "coordinator.runners.command.runner:CommandRunner", GROUP),)
+_OURS = (
+    EntryPoint("command", "coordinator.runners.command.runner:CommandRunner", GROUP),
+    EntryPoint("datafusion", "coordinator.runners.datafusion.runner:DataFusionRunner", GROUP),
+)
 _DEFAULT: str = AirflowSettings.model_fields["kind"].default
 
 
