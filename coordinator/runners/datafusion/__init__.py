@@ -24,8 +24,9 @@ What CDAP does, as far as this package rests on it:
   by time, then the others. ``start`` (inclusive) and ``end`` (exclusive) are seconds and are compared with
   ``starting``. ``limit`` is 100 where none is given. 404: there is no such app or program.
   (``AppMetadataStore.getRuns``.)
-- A record has ``runid``, ``status``, the seconds ``starting``, ``start`` (it runs) and ``end``, and ``properties``, where
-  ``runtimeArgs`` is a JSON text with all of its arguments (``RunRecord``, ``AppMetadataStore.getRecordProperties``).
+- A record has ``runid``, ``status``, the seconds ``starting``, ``start`` (it runs) and ``end``, and ``properties``. In
+  these, ``runtimeArgs`` is a JSON text with all of its arguments (``RunRecord``,
+  ``AppMetadataStore.getRecordProperties``).
 - ``POST .../runs/<runid>/stop`` stops this run; 400 where it is not running.
 - Only COMPLETED, FAILED, KILLED and REJECTED are ends (``ProgramRunStatus``).
 - Requests to Data Fusion go to the instance's ``apiEndpoint``, with a token of Google as bearer

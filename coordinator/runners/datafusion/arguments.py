@@ -1,7 +1,7 @@
 """The runtime arguments of a run: by them it is found again, for CDAP gives each run an id of its own.
 
-Arguments are texts. ``coordinator.conf`` holds the whole conf; what a pipeline may want to use in a macro has an argument
-of its own, as ``${coordinator.partition}``.
+Arguments are texts. ``coordinator.conf`` holds the whole conf; what a pipeline may want to use in a macro has an
+argument of its own, as ``${coordinator.partition}``.
 """
 
 from __future__ import annotations

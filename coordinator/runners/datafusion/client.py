@@ -1,7 +1,7 @@
 """The requests to CDAP, and its answers. What each does: the package's docstring.
 
-The transport is that of Airflow's client: a connection for each thread, with one deadline for each exchange and a permit
-at the socket (:mod:`coordinator.runners.airflow.route`).
+The transport is that of Airflow's client: a connection for each thread, with one deadline for each exchange and a
+permit at the socket (:mod:`coordinator.runners.airflow.route`).
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """A namespace of CDAP as an environment: implements the port with the other modules of this package.
 
-CDAP names its runs itself and takes any number of equal ones, so nothing there keeps a second start from making a second
-run. What does: a start is preceded by a list of the program's runs and a search for our ``run_id`` in their arguments;
-within a process one thread at a time starts a run; between processes it is leadership, with a permit at the socket; and
-what may have been started counts as not started only when it has not been listed for ``listed_within``.
+CDAP names its runs itself and takes any number of equal ones, so nothing there keeps a second start from making a
+second run. What does: a start is preceded by a list of the program's runs and a search for our ``run_id`` in their
+arguments; within a process one thread at a time starts a run; between processes it is leadership, with a permit at the
+socket; and what may have been started counts as not started only when it has not been listed for ``listed_within``.
 """
 
 from __future__ import annotations
