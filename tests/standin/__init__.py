@@ -5,5 +5,6 @@
 ``scheduler`` runs that begin and end by themselves
 ``reports``   who hears of their states
 ``faults``    what may go wrong with the next request
+``cdap``      a stand-in CDAP: ``StandInCdap``
 ``http11``    the least HTTP/1.1 that a benchmark can be measured through
 """

@@ -7,6 +7,8 @@ import pytest
 from coordinator.runners.testing import Playground, RunnerConversations
 from tests.integration.datafusion.conftest import MakeRunner
 
+pytestmark = pytest.mark.promise("datafusion")
+
 
 class TestDataFusion(RunnerConversations):
     @pytest.fixture

@@ -28,6 +28,8 @@ from tests.integration.datafusion.conftest import MakeRunner
 from tests.standin.cdap import Run, StandInCdap
 from tests.standin.faults import Fault
 
+pytestmark = pytest.mark.promise("datafusion")
+
 LATE = 1.0
 """Seconds after which a run is listed, where that is late."""
 
