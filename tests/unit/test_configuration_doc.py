@@ -19,6 +19,7 @@ from coordinator.config.loading import load_settings
 from coordinator.config.settings import Settings
 from coordinator.model.durations import parse_duration
 from coordinator.runners.command.settings import CommandSettings
+from coordinator.runners.datafusion.settings import DataFusionSettings
 
 DOC = Path(__file__).parents[2] / "docs" / "configuration.md"
 ROW = re.compile(r"^\| `([a-z_.<>]+)` \| (.+?) \| (.+?) \| `([A-Z_a-z<>]+)` \| (.+) \|$", re.MULTILINE)
@@ -30,10 +31,11 @@ def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str,
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             yield from settings_of(annotation, f"{prefix}{name}.")
         elif name == "environments":
-            for kind in (CommandSettings, AirflowSettings):  # what both have is documented as Airflow's
+            # what Airflow has, too, is documented as Airflow's
+            for kind in (CommandSettings, DataFusionSettings, AirflowSettings):
                 yield from settings_of(kind, f"{prefix}{name}.<name>.")
         elif get_origin(annotation) is dict and isinstance(get_args(annotation)[1], type(BaseModel)):
-            yield from settings_of(get_args(annotation)[1], f"{prefix}{name}.<command>.")
+            yield from settings_of(get_args(annotation)[1], f"{prefix}{name}.<{name.removesuffix('s')}>.")
         else:
             yield f"{prefix}{name}", field
 

@@ -116,7 +116,7 @@ def test_an_unknown_kind_names_those_that_are_installed(install: Install, file: 
     file.write_text('[environments.other]\nkind = "fkae"\n')
     assert refused(file) == (
         f"{file}: environments.other.kind: 'fkae' is not installed; expected one of 'airflow', 'airflow2', 'command', "
-        "'composer', 'fake', 'mwaa'"
+        "'composer', 'datafusion', 'fake', 'mwaa'"
     )
 
 

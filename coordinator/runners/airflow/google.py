@@ -1,4 +1,4 @@
-"""Bearer tokens of Google Cloud, for Cloud Composer: from the application default credentials of whoever runs this.
+"""Bearer tokens of Google Cloud, for Cloud Composer and Cloud Data Fusion: from the application default credentials of whoever runs this.
 
 ``google-auth`` finds them: a service account's file (``GOOGLE_APPLICATION_CREDENTIALS``), workload identity, a metadata
 server, or ``gcloud auth application-default login``. It is the extra ``composer`` of this package.
@@ -38,7 +38,7 @@ class GoogleTokens:
             from google.auth.transport.requests import Request
         except ImportError as error:
             raise RequestRefused(
-                f"environments.{self._name}: kind 'composer' needs google-auth; install the extra 'composer'",
+                f"environments.{self._name}: Google's credentials need google-auth; install the extra 'composer'",
                 status=401,
             ) from error
         try:

@@ -10,8 +10,8 @@
 What CDAP does, as far as this package rests on it:
 
 - ``POST /v3/namespaces/<ns>/start`` with a list of ``appId``, ``programType``, ``programId`` and ``runtimeargs``
-  answers 200 with an entry for each of them: ``statusCode``, and ``runId`` or ``error``. An entry can fail with 400,
-  404 and 409; a missing right (403) and too many runs (429) fail the whole request. ``POST .../workflows/<program>/start``
+  answers 200 with an entry for each: ``statusCode``, and ``runId`` or ``error``. An entry can fail with 400, 404 and
+  409; a missing right (403) and too many runs (429) fail the whole request. ``POST .../workflows/<program>/start``
   answers without the run's id. (Lifecycle Microservices, https://cdap.atlassian.net/wiki/spaces/DOCS/pages/477560983;
   ``ProgramLifecycleHttpHandler.startPrograms`` of https://github.com/cdapio/cdap.)
 - CDAP makes the run's id itself, a UUID, and takes no other one: two equal requests make two runs

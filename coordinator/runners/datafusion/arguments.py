@@ -66,7 +66,7 @@ def requested(request: StartRequest, queued_at: datetime) -> Ours:
 def read_arguments(text: object) -> Ours | None:
     """What ``runtimeArgs`` of a run record says; ``None``: the coordinator did not start that run."""
     try:
-        given = json.loads(text) if isinstance(text, str) else None
+        given: Any = json.loads(text) if isinstance(text, str) else {}
         conf = json.loads(given[CONF])
         dated = given.get(LOGICAL_DATE)
         return Ours(

@@ -191,7 +191,8 @@ class CdapClient:
     ) -> tuple[dict[str, Record], datetime | None]:
         """All runs of a program that were started since then, by CDAP's id, and when CDAP answered, by its clock.
 
-        The order of the list is not relied on: where a part of the time has more than :data:`PAGE` runs, it is halved.
+        The order of the list is not relied on: where a part of the time has more than :data:`PAGE` runs, or too large
+        ones, it is halved.
 
         :param since: seconds since 1970.
         :raises RequestRefused: with status 404: there is no such program.
@@ -202,23 +203,23 @@ class CdapClient:
         parts = [(int(since), int(time.time()) + _AHEAD, PAGE)]
         while parts:
             start, end, limit = parts.pop()
-            answer = self._send(
-                "GET",
-                f"{self._program(pipeline)}/runs",
-                deadline=deadline,
-                query={"start": start, "end": end, "limit": limit},
-            )
-            records = answer.read(list[Record])
-            date = answer.date or date
-            if len(records) < limit:
-                found |= {one.runid: one for one in records}
-            elif end - start > _SMALLEST:
-                middle = (start + end) // 2
-                parts += [(start, middle, PAGE), (middle, end, PAGE)]
-            elif limit >= _MOST_IN_A_SECOND:
-                raise AnswerTooLarge(f"{answer.question} answered with {limit} runs of one second")
-            else:
-                parts.append((start, end, 2 * limit))
+            query = {"start": start, "end": end, "limit": limit}
+            try:
+                answer = self._send("GET", f"{self._program(pipeline)}/runs", deadline=deadline, query=query)
+                records = answer.read(list[Record])
+                date = answer.date or date
+                if len(records) < limit:
+                    found |= {one.runid: one for one in records}
+                    continue
+                if end - start <= _SMALLEST and limit < _MOST_IN_A_SECOND:
+                    parts.append((start, end, 2 * limit))
+                    continue
+                raise AnswerTooLarge(f"{answer.question} answered with {limit} runs, and has more")
+            except AnswerTooLarge:
+                if end - start <= _SMALLEST:
+                    raise
+            middle = (start + end) // 2
+            parts += [(start, middle, PAGE), (middle, end, PAGE)]
         return found, date
 
     def exists(self, pipeline: Pipeline, deadline: Deadline) -> bool:

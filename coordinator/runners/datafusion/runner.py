@@ -16,6 +16,8 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
+import msgspec
+
 from coordinator.boottime import boottime
 from coordinator.errors import CoordinatorError
 from coordinator.model import bounds
@@ -337,6 +339,8 @@ class DataFusionRunner(Runner):
             return Refused(_UNKNOWN, f"environments.{self._name}.pipelines has no {named}; it has {known}")
         if request.tasks:
             return Refused(_CANNOT, "a pipeline of Data Fusion has no tasks; clear its whole run")
+        if not _is_text(request):
+            return Refused(_CANNOT, "the run_id or the conf contains half a surrogate pair, which is no text")
         if strange := next((name for name in request.conf if name.startswith("system.")), None):
             named = printable(repr(strange), limit=bounds.DETAIL // 2)
             return Refused(
@@ -370,6 +374,15 @@ def _before_it_is_sent() -> Iterator[None]:
         raise
     except EnvironmentUnavailable as error:
         raise NotSent(str(error), retry_after=error.retry_after) from error
+
+
+def _is_text(request: StartRequest) -> bool:
+    """Whether all of it can be written as UTF-8: what comes back changed would not be found again."""
+    try:
+        msgspec.json.encode((request.run_id, request.token, request.conf))
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _named(request: StartRequest) -> str:

@@ -165,7 +165,9 @@ def test_a_successor_does_not_take_such_a_run_for_deleted(cdap: StandInCdap, mak
     ref = RunRef(run.dag_id, run.run_id)
     successor = make_runner(**settings)
     looked = successor.look([ref], timeout=0.5)
-    assert (looked.unanswered, looked.seen, looked.error) == ({ref}, {}, None)
+    assert looked.unanswered == {ref}
+    assert not looked.seen
+    assert looked.error is None
     found = successor.look([ref], timeout=10).runs[ref]
     assert found is not None
     assert found.token == run.token
@@ -346,6 +348,27 @@ def test_a_run_is_found_among_more_than_a_page(
             there.status = "COMPLETED" if number % 2 else "RUNNING"
             cdap.started.append(there)
     assert happened(make_runner().ask(request)).token == run.token
+
+
+def test_runs_with_large_arguments_are_listed_in_parts(
+    cdap: StandInCdap, make_runner: MakeRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client.bounds, "ANSWER", 20_000)
+    request = create("slow")
+    run = happened(make_runner().start(request))
+    with cdap.lock:
+        for number in range(1, 30):
+            there = Run("slow", {"large": "x" * 9000}, 0.0)
+            there.starting = only_first(cdap).starting - 3 * number
+            cdap.started.append(there)
+    assert happened(make_runner().ask(request)).token == run.token
+
+
+def test_a_name_that_would_come_back_changed_is_refused(cdap: StandInCdap, make_runner: MakeRunner) -> None:
+    request = create("slow")
+    refused = make_runner().start(replace(request, conf={**request.conf, "text": "\ud800"}))
+    assert isinstance(refused, Refused)
+    assert not cdap.started
 
 
 def only_first(cdap: StandInCdap) -> Run:
