@@ -1,4 +1,6 @@
-"""Bearer tokens of Google Cloud, for Cloud Composer and Cloud Data Fusion: from the application default credentials of whoever runs this.
+"""Bearer tokens of Google Cloud, for Cloud Composer and Cloud Data Fusion.
+
+They come from the application default credentials of whoever runs this.
 
 ``google-auth`` finds them: a service account's file (``GOOGLE_APPLICATION_CREDENTIALS``), workload identity, a metadata
 server, or ``gcloud auth application-default login``. It is the extra ``composer`` of this package.

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from coordinator.model import bounds
 from coordinator.model.runstate import State
 from coordinator.runners.datafusion import client
 from coordinator.runners.port import (
@@ -353,7 +354,7 @@ def test_a_run_is_found_among_more_than_a_page(
 def test_runs_with_large_arguments_are_listed_in_parts(
     cdap: StandInCdap, make_runner: MakeRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client.bounds, "ANSWER", 20_000)
+    monkeypatch.setattr(bounds, "ANSWER", 20_000)
     request = create("slow")
     run = happened(make_runner().start(request))
     with cdap.lock:
