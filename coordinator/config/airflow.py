@@ -82,6 +82,10 @@ class AirflowSettings(EnvironmentSettings, WithPassword, WithToken):
         return 2 if self.kind == "airflow2" else self.airflow_version or 3
 
     @property
+    def address(self) -> str:
+        return self.url
+
+    @property
     def pages(self) -> str | None:
         # What AWS answers at ``url`` is no page.
         return self.web_url or (None if self.kind == "mwaa" else self.url)

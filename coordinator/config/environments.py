@@ -53,6 +53,11 @@ class EnvironmentSettings(Section):
         return False
 
     @property
+    def address(self) -> str | None:
+        """The address that requests go to, with credentials; ``None``: there is none."""
+        return None
+
+    @property
     def pages(self) -> str | None:
         """The address of its pages for people; ``None``: it has none, or it is unknown."""
         return None

@@ -86,3 +86,7 @@ class DataFusionSettings(EnvironmentSettings):
     listed_within: PositiveDuration = timedelta(minutes=2)
     look_back: PositiveDuration = timedelta(days=30)
     pipelines: Annotated[dict[PipelineName, Pipeline], Field(min_length=1)]
+
+    @property
+    def address(self) -> str:
+        return self.url

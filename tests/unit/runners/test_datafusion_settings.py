@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from coordinator.config.insecure import insecure_settings
 from coordinator.config.loading import load_settings
 from coordinator.errors import ConfigurationError
 from coordinator.runners.datafusion.settings import DataFusionSettings
@@ -62,3 +63,10 @@ def test_what_cannot_work_is_refused_with_its_place(text: str, said: str, tmp_pa
         read(text, tmp_path)
     assert said in str(refused.value)
     assert "secret" not in str(refused.value)
+
+
+def test_a_token_that_goes_unencrypted_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "coordinator.toml"
+    file.write_text(SECTION.replace("https://", "http://") + ORDERS)
+    (insecure,) = insecure_settings(load_settings(file))
+    assert insecure.found.startswith("environments.fusion.url: http://cdap.example/api is not encrypted")
