@@ -40,7 +40,10 @@ class Consumed(msgspec.Struct, frozen=True, gc=False):
     as_newest: bool = False
 
     def is_same(self, state: RunState, revision: int) -> bool:
-        """Whether a present completion is this one. The same attempt and state, put again, is the same completion."""
+        """Whether a present completion is this one. The same attempt and state, put again, is the same completion. Of
+        an asset, whatever was counted up to there was used."""
+        if state.completed_revision is not None and state.completed_revision <= self.revision:
+            return True
         return self.revision == revision or (self.state is state.state and self.attempt.same_as(state.attempt))
 
 

@@ -218,12 +218,10 @@ class _Evaluator:
 
     def _is_new(self, dependency: Dependency, target: Target, seen: SeenState, state: RunState, since: int) -> bool:
         """:param since: the etcd revision before which a completion of this input is not new."""
-        since, used = max(self._past, since), self._consumed.get(target)
+        since = max(self._past, since)
         if not isinstance(state, AssetCompletion):  # of an asset, only that counts that is newer than the dependency
             since = max(self._node.active_since[dependency], since)
-        elif isinstance(used, Consumed):
-            since = max(used.revision, since)
-        return seen.came_at > since and not is_consumed(used, state, seen.used_up_to)
+        return seen.came_at > since and not is_consumed(self._consumed.get(target), state, seen.used_up_to)
 
     def _own(self, target: Target) -> list[Target]:
         """The producers of an asset that do not count, because they are this downstream partition, or what it starts:
@@ -249,8 +247,7 @@ class _Evaluator:
     def _is_emitted_by_itself(self, dependency: Dependency, target: Target) -> bool:
         """Whether all that counts of an asset in a partition was emitted by this downstream partition."""
         seen = self._seen(dependency, target)
-        is_of_asset = seen is not None and isinstance(seen.value, AssetCompletion)
-        return is_of_asset and seen is not None and not seen.came_at and bool(self._own(target))
+        return seen is not None and not seen.came_at and bool(self._own(target))
 
     def _input(
         self,

@@ -717,12 +717,6 @@ def producers_connect_nothing() -> AbstractContextManager[Any]:
     return patch.object(Produced, "behind", lambda *_: ())
 
 
-@pytest.mark.promise("once")
-def late_events_not_waited_for() -> AbstractContextManager[Any]:
-    """A run that has ended, and of which no event is known, has emitted nothing."""
-    return patch.object(asset_states, "ON_THE_WAY", 0.0)
-
-
 @pytest.mark.promise("asset-upstreams")
 def silent_runs_waited_for() -> AbstractContextManager[Any]:
     """What waits for an asset waits for an event of each run that emitted it before."""
@@ -867,7 +861,6 @@ MUTATIONS: dict[str, tuple[Mutation, Profile | Callable[[int], Plan]]] = {
         (events_before_their_run_forgotten, ASSETS_IN_STORMS),
         (events_of_a_predecessor_forgotten, ASSETS_IN_STORMS),
         (producers_connect_nothing, PEOPLE_AND_ASSETS),
-        (late_events_not_waited_for, PEOPLE_AND_ASSETS),
         (silent_runs_waited_for, PEOPLE_AND_ASSETS),
         (only_the_newest_emission_kept, PEOPLE_AND_ASSETS),
         (events_sent_again_without_asking, ASSETS_IN_STORMS),

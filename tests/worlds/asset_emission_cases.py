@@ -48,6 +48,13 @@ def _is_silent(world: SimulatedWorld, name: str, state: str = "success") -> None
     world.run(name, state)
 
 
+def _lives(world: SimulatedWorld, seconds: float) -> None:
+    """So much time passes, in which everything goes on."""
+    until = world.clock.seconds + seconds
+    while world.clock.seconds < until:
+        world.tick_once()
+
+
 @pytest.mark.promise("asset-upstreams")
 def case_emitted_while_its_downstream_emits_it_too(world: SimulatedWorld) -> None:
     """U emits while D runs, and D, which emits the asset itself, does so afterwards: D runs again for what U did."""
@@ -324,8 +331,7 @@ def case_event_of_one_of_two_producers_is_on_its_way(world: SimulatedWorld) -> N
     world.finish("V")
     late = world.emit("U", ORDERS, told=False)
     world.finish("U")
-    world.pass_time()
-    world.tick_once()
+    _lives(world, 5)
     late()
     world.settle()
     assert world.runs("D") == before + 1
@@ -365,9 +371,7 @@ def case_end_that_is_heard_of_late(world: SimulatedWorld) -> None:
     world.clock.seconds += 60
     world.deliver_reports("U")
     world.start_watcher()
-    until = world.clock.seconds + 5
-    while world.clock.seconds < until:
-        world.tick_once()
+    _lives(world, 5)
     assert world.runs("D") == 1
     late()
     world.settle()

@@ -58,4 +58,4 @@ def _why_not(one: EvaluatedInput) -> str:
 
 def _is_used(before: Consumption, one: EvaluatedInput) -> bool:
     state = readable_state(one.seen)
-    return one.seen is not None and state is not None and before.knows(one.target, state, one.seen.revision)
+    return one.seen is not None and state is not None and before.knows(one.target, state, one.seen.used_up_to)
