@@ -82,7 +82,7 @@ class AirflowSettings(EnvironmentSettings, WithPassword, WithToken):
         return 2 if self.kind == "airflow2" else self.airflow_version or 3
 
     @property
-    def address(self) -> str:
+    def credentials_go_to(self) -> str:
         return self.url
 
     @property

@@ -53,8 +53,8 @@ class EnvironmentSettings(Section):
         return False
 
     @property
-    def address(self) -> str | None:
-        """The address that requests go to, with credentials; ``None``: there is none."""
+    def credentials_go_to(self) -> str | None:
+        """The address to which requests go, with credentials; ``None``: there is none."""
         return None
 
     @property

@@ -23,11 +23,12 @@ def insecure_settings(settings: Settings) -> list[Insecure]:
     """Every insecure setting. Traffic within this machine is safe."""
     found = [*_of_etcd(settings.etcd), *_of_ui(settings.ui)]
     for name, environment in settings.environments.items():
-        address = urlsplit(environment.address or "")
+        url = environment.credentials_go_to or ""
+        address = urlsplit(url)
         if address.scheme == "http" and not _is_this_machine(address.hostname or ""):
             what = (
-                f"environments.{name}.url: {environment.address} is not encrypted and not on this machine: anybody on "
-                "the network path can read the credentials and start runs with them"
+                f"environments.{name}.url: {url} is not encrypted and not on this machine: anybody on the network path "
+                "can read the credentials and start runs with them"
             )
             found.append(Insecure(what, "use https, with ca_cert for an authority of your own"))
     return found

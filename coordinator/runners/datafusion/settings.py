@@ -88,5 +88,5 @@ class DataFusionSettings(EnvironmentSettings):
     pipelines: Annotated[dict[PipelineName, Pipeline], Field(min_length=1)]
 
     @property
-    def address(self) -> str:
+    def credentials_go_to(self) -> str:
         return self.url
