@@ -5,6 +5,7 @@ import pytest
 from tests.worlds import (
     asset_cases,
     asset_emission_cases,
+    asset_feedback_cases,
     asset_upstream_cases,
     asset_wave_cases,
     cases,
@@ -77,6 +78,11 @@ def test_waves_over_assets(name: str) -> None:
 @pytest.mark.parametrize("name", asset_emission_cases.CASES)
 def test_emissions_of_assets(name: str) -> None:
     asset_emission_cases.CASES[name](SimulatedWorld())
+
+
+@pytest.mark.parametrize("name", asset_feedback_cases.CASES)
+def test_feedback_through_assets(name: str) -> None:
+    asset_feedback_cases.CASES[name](SimulatedWorld())
 
 
 @pytest.mark.parametrize("name", asset_cases.CASES)

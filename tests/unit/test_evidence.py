@@ -11,6 +11,7 @@ from tests.simulation.mutations import MUTATIONS
 from tests.worlds import (
     asset_cases,
     asset_emission_cases,
+    asset_feedback_cases,
     asset_upstream_cases,
     asset_wave_cases,
     cases,
@@ -30,6 +31,7 @@ PLAYED = {
         for some in (
             asset_cases,
             asset_emission_cases,
+            asset_feedback_cases,
             asset_upstream_cases,
             asset_wave_cases,
             cases,

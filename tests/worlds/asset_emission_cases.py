@@ -9,7 +9,6 @@ import pytest
 
 from coordinator.model.assets.names import asset_of
 from coordinator.model.references import Target
-from coordinator.model.runstate import State
 from coordinator.store.port import Delete
 from tests.worlds.asset_wave_cases import NEXT_DAY, ORDERS, X, diamond
 from tests.worlds.simulated import SimulatedWorld
@@ -20,13 +19,13 @@ AssetEmissionCase = Callable[[SimulatedWorld], None]
 FIXED = {**X, "partition": {"mapper": "fixed_key", "downstream_key": "model"}}
 
 
-def _waits(world: SimulatedWorld, upstream: object = None, **more: object) -> None:
+def waits(world: SimulatedWorld, upstream: object = None, **more: object) -> None:
     """D waits for the asset, which U and V emit."""
     world.dependencies({"D": {"upstream": X if upstream is None else upstream, **more}})
     world.by_hand("U", "V")
 
 
-def _emits(world: SimulatedWorld, name: str, *, partition: str = PARTITION, run_id: str | None = None) -> None:
+def emits(world: SimulatedWorld, name: str, *, partition: str = PARTITION, run_id: str | None = None) -> None:
     """A run begins, emits and ends."""
     world.trigger(name, partition=partition, run_id=run_id)
     world.start(name, partition=partition, run_id=run_id)
@@ -34,7 +33,7 @@ def _emits(world: SimulatedWorld, name: str, *, partition: str = PARTITION, run_
     world.finish(name, partition=partition)
 
 
-def _emits_again(world: SimulatedWorld, name: str) -> None:
+def emits_again(world: SimulatedWorld, name: str) -> None:
     """Its run is cleared, emits and ends."""
     world.clear(name)
     world.start(name)
@@ -42,13 +41,13 @@ def _emits_again(world: SimulatedWorld, name: str) -> None:
     world.finish(name)
 
 
-def _is_silent(world: SimulatedWorld, name: str, state: str = "success") -> None:
+def is_silent(world: SimulatedWorld, name: str, state: str = "success") -> None:
     """Its run is cleared, and ends without an event."""
     world.clear(name)
     world.run(name, state)
 
 
-def _lives(world: SimulatedWorld, seconds: float) -> None:
+def lives(world: SimulatedWorld, seconds: float) -> None:
     """So much time passes, in which everything goes on."""
     until = world.clock.seconds + seconds
     while world.clock.seconds < until:
@@ -56,51 +55,14 @@ def _lives(world: SimulatedWorld, seconds: float) -> None:
 
 
 @pytest.mark.promise("asset-upstreams")
-def case_emitted_while_its_downstream_emits_it_too(world: SimulatedWorld) -> None:
-    """U emits while D runs, and D, which emits the asset itself, does so afterwards: D runs again for what U did."""
-    _waits(world)
-    world.by_hand("D")
-    _emits(world, "U")
-    world.settle()
-    world.start("D")
-    world.settle()
-    _emits_again(world, "U")
-    world.settle()
-    world.emit("D", ORDERS)
-    world.finish("D")
-    world.settle()
-    assert world.all_runs("D")[-1].state is State.QUEUED
-
-
-@pytest.mark.promise("once")
-def case_late_event_after_its_downstream_emitted_it(world: SimulatedWorld) -> None:
-    """An event of U that is told after D has emitted the asset itself is of an attempt that D has used."""
-    _waits(world)
-    world.by_hand("D")
-    world.trigger("U")
-    world.start("U")
-    world.emit("U", ORDERS)
-    late = world.emit("U", ORDERS, told=False)
-    world.finish("U")
-    world.settle()
-    world.start("D")
-    world.emit("D", ORDERS)
-    world.finish("D")
-    world.settle()
-    late()
-    world.settle()
-    assert world.all_runs("D")[-1].state is State.SUCCESS
-
-
-@pytest.mark.promise("asset-upstreams")
 def case_overtaken_before_its_run_is_known(world: SimulatedWorld) -> None:
     """What V emits is counted before what U emitted, because nobody knows of U's run; the leader changes; U's run
     becomes known: D runs for it."""
-    _waits(world)
+    waits(world)
     world.delay_reports("U")
-    _emits(world, "U")
+    emits(world, "U")
     world.settle()
-    _emits(world, "V")
+    emits(world, "V")
     world.settle()
     assert world.runs("D") == 1
     world.stop_watcher()
@@ -116,11 +78,11 @@ def case_overtaken_and_of_the_past(world: SimulatedWorld) -> None:
     world.dependencies({"E": {"upstream": X}})
     world.by_hand("U", "V")
     world.delay_reports("U")
-    _emits(world, "U")
+    emits(world, "U")
     world.settle()
     world.dependencies({"E": {"upstream": X}, "D": {"upstream": X}})
     world.settle()
-    _emits(world, "V")
+    emits(world, "V")
     world.settle()
     assert world.runs("D") == 1
     world.deliver_reports("U")
@@ -150,7 +112,7 @@ def case_of_a_run_that_was_there_when_its_dependency_came(world: SimulatedWorld)
 @pytest.mark.promise("asset-upstreams")
 def case_of_a_run_whose_place_was_taken(world: SimulatedWorld) -> None:
     """A run emits; before that is told, another run takes its place in the partition, and emits nothing: D runs."""
-    _waits(world)
+    waits(world)
     world.trigger("U")
     world.start("U")
     late = world.emit("U", ORDERS, told=False)
@@ -166,9 +128,9 @@ def case_of_a_run_whose_place_was_taken(world: SimulatedWorld) -> None:
 @pytest.mark.promise("asset-upstreams")
 def case_of_a_run_whose_place_was_taken_while_no_watcher_ran(world: SimulatedWorld) -> None:
     """The same while no watcher runs."""
-    _waits(world)
+    waits(world)
     world.stop_watcher()
-    _emits(world, "U")
+    emits(world, "U")
     world.trigger("U", run_id="another")
     world.run("U")
     world.start_watcher()
@@ -179,7 +141,7 @@ def case_of_a_run_whose_place_was_taken_while_no_watcher_ran(world: SimulatedWor
 @pytest.mark.promise("once")
 def case_late_event_of_a_run_whose_place_was_taken(world: SimulatedWorld) -> None:
     """Two runs of one partition emit twice each; the later events are told afterwards: D runs once for each run."""
-    _waits(world)
+    waits(world)
     first = world.trigger("U")
     world.start("U")
     world.emit("U", ORDERS)
@@ -203,7 +165,7 @@ def case_late_event_of_a_run_whose_place_was_taken(world: SimulatedWorld) -> Non
 def case_late_event_after_a_clear(world: SimulatedWorld) -> None:
     """An event of the first attempt is told after the second one has ended without any: it starts nothing. One of the
     second attempt that is told still later does."""
-    _waits(world)
+    waits(world)
     world.trigger("U")
     world.start("U")
     world.emit("U", ORDERS)
@@ -226,15 +188,15 @@ def case_late_event_after_a_clear(world: SimulatedWorld) -> None:
 @pytest.mark.promise("asset-upstreams")
 def case_late_event_of_an_attempt_before_the_last(world: SimulatedWorld) -> None:
     """An event of the second attempt is told when the third one has begun, which emits nothing: D runs for it."""
-    _waits(world)
-    _emits(world, "U")
+    waits(world)
+    emits(world, "U")
     world.settle()
     world.clear("U")
     world.start("U")
     late = world.emit("U", ORDERS, told=False)
     world.finish("U")
     world.settle()
-    _is_silent(world, "U")
+    is_silent(world, "U")
     late()
     world.settle()
     assert world.runs("D") == 2
@@ -244,7 +206,7 @@ def case_late_event_of_an_attempt_before_the_last(world: SimulatedWorld) -> None
 def case_with_a_key_before_its_run_is_known(world: SimulatedWorld) -> None:
     """Events with a ``partition_key`` come before the state of their run: they wait for that for ten seconds, and for
     the end of the run then; together they start D once."""
-    _waits(world)
+    waits(world)
     world.delay_reports("U")
     world.trigger("U")
     world.start("U")
@@ -265,7 +227,7 @@ def case_with_a_key_before_its_run_is_known(world: SimulatedWorld) -> None:
 @pytest.mark.promise("asset-upstreams")
 def case_with_a_key_of_a_run_that_nobody_reports(world: SimulatedWorld) -> None:
     """Nobody ever knows of its run: the event counts after ten seconds; that its run is known at last is no news."""
-    _waits(world)
+    waits(world)
     world.delay_reports("U")
     world.trigger("U")
     world.start("U")
@@ -303,7 +265,7 @@ def case_one_of_two_producers_fails(world: SimulatedWorld) -> None:
     world.finish("U", "failed")
     world.settle()
     assert world.runs("D") == before
-    _emits_again(world, "U")
+    emits_again(world, "U")
     world.settle()
     assert world.runs("D") == before + 1
 
@@ -331,7 +293,7 @@ def case_event_of_one_of_two_producers_is_on_its_way(world: SimulatedWorld) -> N
     world.finish("V")
     late = world.emit("U", ORDERS, told=False)
     world.finish("U")
-    _lives(world, 5)
+    lives(world, 5)
     late()
     world.settle()
     assert world.runs("D") == before + 1
@@ -340,10 +302,10 @@ def case_event_of_one_of_two_producers_is_on_its_way(world: SimulatedWorld) -> N
 @pytest.mark.promise("not-early")
 def case_another_producer_is_cleared_silently(world: SimulatedWorld) -> None:
     """U and V have emitted, V last; D is held. A person clears U, which nothing reports: D, released, waits for U."""
-    _waits(world)
+    waits(world)
     world.hold("D")
-    _emits(world, "U")
-    _emits(world, "V")
+    emits(world, "U")
+    emits(world, "V")
     world.settle()
     world.clear("U")
     world.release("D")
@@ -371,7 +333,7 @@ def case_end_that_is_heard_of_late(world: SimulatedWorld) -> None:
     world.clock.seconds += 60
     world.deliver_reports("U")
     world.start_watcher()
-    _lives(world, 5)
+    lives(world, 5)
     assert world.runs("D") == 1
     late()
     world.settle()
@@ -391,7 +353,7 @@ def case_run_that_emits_nothing_any_more(world: SimulatedWorld) -> None:
 @pytest.mark.promise("once")
 def case_end_of_a_test_run(world: SimulatedWorld) -> None:
     """``airflow dags test`` gives its run no ``queued_at``: what it emits is not of an attempt before its end."""
-    _waits(world)
+    waits(world)
     world.test_by_hand("U")
     world.emit("U", ORDERS)
     world.finish("U")
@@ -403,7 +365,7 @@ def case_end_of_a_test_run(world: SimulatedWorld) -> None:
 def case_handed_on_by_another_clock(world: SimulatedWorld) -> None:
     """An event that was handed on has the time of its consumer, which is two hours ahead: a clear of its run is told
     from the attempt before all the same, and a late event is not taken for a new one."""
-    _waits(world, {**X, "environment": "team_b"})
+    waits(world, {**X, "environment": "team_b"})
     world.trigger("U")
     world.start("U")
     world.emit("U", ORDERS, handed_on_to="team_b")
@@ -424,11 +386,11 @@ def case_handed_on_by_another_clock(world: SimulatedWorld) -> None:
 @pytest.mark.promise("asset-upstreams")
 def case_newest_of_an_event_that_waited(world: SimulatedWorld) -> None:
     """D uses the newest completion. An event that came before the used one, and is counted after it, starts D."""
-    _waits(world, FIXED)
+    waits(world, FIXED)
     world.delay_reports("U")
-    _emits(world, "U", partition=NEXT_DAY)
+    emits(world, "U", partition=NEXT_DAY)
     world.settle()
-    _emits(world, "V")
+    emits(world, "V")
     world.settle()
     assert world.runs("D", partition="model") == 1
     world.deliver_reports("U")
@@ -440,7 +402,7 @@ def case_newest_of_an_event_that_waited(world: SimulatedWorld) -> None:
 def case_newest_beside_a_late_event(world: SimulatedWorld) -> None:
     """D uses the newest completion, and runs on that of one day. The next day is emitted; then another event of the
     first attempt is told: the next day stays the newest one."""
-    _waits(world, FIXED)
+    waits(world, FIXED)
     world.by_hand("D")
     for partition in (PARTITION, NEXT_DAY):
         world.trigger("U", partition=partition)
@@ -465,14 +427,14 @@ def case_newest_beside_a_late_event(world: SimulatedWorld) -> None:
 def case_waiting_while_others_are_removed(world: SimulatedWorld) -> None:
     """D waits for a gate in one partition, for what was told first and counted last; another partition, which was
     counted before, is removed: D runs once the gate opens."""
-    _waits(world, [X, {"pipeline": "A", "trigger": False}])
+    waits(world, [X, {"pipeline": "A", "trigger": False}])
     world.by_hand("A")
     world.delay_reports("U")
-    _emits(world, "U", partition=NEXT_DAY)
+    emits(world, "U", partition=NEXT_DAY)
     world.settle()
     world.trigger("A")
     world.run("A")
-    _emits(world, "V")
+    emits(world, "V")
     world.settle()
     world.deliver_reports("U")
     world.settle()
@@ -488,10 +450,10 @@ def case_waiting_while_others_are_removed(world: SimulatedWorld) -> None:
 @pytest.mark.promise("once")
 def case_state_that_is_removed(world: SimulatedWorld) -> None:
     """The state of the asset is deleted; a new leader makes it again from the events: that is no other completion."""
-    _waits(world)
-    _emits(world, "U")
+    waits(world)
+    emits(world, "U")
     world.settle()
-    _emits_again(world, "U")
+    emits_again(world, "U")
     world.settle()
     assert world.runs("D") == 2
     world.write(Delete(world.keys.state(Target(asset_of("default", ORDERS), PARTITION))))
@@ -506,36 +468,15 @@ def case_state_that_is_removed(world: SimulatedWorld) -> None:
 def case_missed_while_no_watcher_ran(world: SimulatedWorld) -> None:
     """Three partitions are emitted while no watcher runs for ten minutes: with ``latest``, the newest is started."""
     days = [PARTITION, NEXT_DAY, "2026-11-22T00:00:00Z"]
-    _waits(world, catchup="latest")
+    waits(world, catchup="latest")
     world.settle()
     world.stop_watcher()
     for day in days:
-        _emits(world, "U", partition=day)
+        emits(world, "U", partition=day)
     world.clock.seconds += 600
     world.start_watcher()
     world.settle()
     assert [world.runs("D", partition=day) for day in days] == [0, 0, 1]
-
-
-@pytest.mark.promise("asset-upstreams")
-def case_gate_behind_its_downstream(world: SimulatedWorld) -> None:
-    """U, which emits what D waits for, has a gate that is below D: D does not start U, so that this is no loop."""
-    gate = {"pipeline": "G", "partition": "latest", "trigger": False}
-    world.dependencies({"U": {"upstream": ["S", gate]}, "G": "D", "D": {"upstream": X}})
-    world.by_hand("S", "U", "G", "D")
-    world.trigger("G")
-    world.run("G")
-    world.settle()
-    world.trigger("S")
-    world.run("S")
-    world.settle()
-    world.start("U")
-    world.emit("U", ORDERS)
-    world.finish("U")
-    world.settle()
-    assert len(world.all_runs("D")) == 1
-    assert world.watcher is not None
-    assert not world.watcher.reconciler.asset_states.loops
 
 
 @pytest.mark.promise("not-early")
@@ -571,12 +512,12 @@ def case_many_producers(world: SimulatedWorld) -> None:
 def case_attempt_between_two_others(world: SimulatedWorld) -> None:
     """While no watcher runs, U is cleared and emits, and is cleared again and emits nothing: D runs for the second
     attempt."""
-    _waits(world)
-    _emits(world, "U")
+    waits(world)
+    emits(world, "U")
     world.settle()
     world.stop_watcher()
-    _emits_again(world, "U")
-    _is_silent(world, "U")
+    emits_again(world, "U")
+    is_silent(world, "U")
     world.start_watcher()
     world.settle()
     assert world.runs("D") == 2
@@ -585,13 +526,13 @@ def case_attempt_between_two_others(world: SimulatedWorld) -> None:
 @pytest.mark.promise("asset-upstreams")
 def case_attempts_that_are_heard_of_together(world: SimulatedWorld) -> None:
     """The same under a watcher, which hears of both attempts only after their event."""
-    _waits(world)
-    _emits(world, "U")
+    waits(world)
+    emits(world, "U")
     world.settle()
     world.delay_reports("U")
-    _emits_again(world, "U")
+    emits_again(world, "U")
     world.settle()
-    _is_silent(world, "U")
+    is_silent(world, "U")
     world.deliver_reports("U")
     world.settle()
     assert world.runs("D") == 2
@@ -600,93 +541,15 @@ def case_attempts_that_are_heard_of_together(world: SimulatedWorld) -> None:
 @pytest.mark.promise("asset-upstreams")
 def case_runs_that_are_heard_of_together(world: SimulatedWorld) -> None:
     """An event waits for its run. That of another run of the partition is told together with it: D runs."""
-    _waits(world)
+    waits(world)
     world.delay_reports("U")
-    _emits(world, "U")
+    emits(world, "U")
     world.settle()
     world.trigger("U", run_id="another")
     world.run("U")
     world.deliver_reports("U")
     world.settle()
     assert world.runs("D") == 1
-
-
-def _newest_that_its_downstream_emits(world: SimulatedWorld, mapping: object, partition: str) -> None:
-    world.dependencies({"D": {"upstream": {**X, "partition": mapping}}})
-    world.by_hand("U", "D")
-    _emits(world, "U")
-    world.settle()
-    world.start("D", partition=partition)
-    world.settle()
-    world.emit("D", ORDERS, partition=partition)
-    _emits_again(world, "U")
-    world.settle()
-    world.finish("D", partition=partition)
-    world.settle()
-    assert world.requests("D", partition=partition) == 2
-
-
-def case_latest_that_its_downstream_emits(world: SimulatedWorld) -> None:
-    """D uses the newest completion, and emits the asset itself: what U emits meanwhile starts it all the same."""
-    _newest_that_its_downstream_emits(world, "latest", PARTITION)
-
-
-def case_fixed_key_that_its_downstream_emits(world: SimulatedWorld) -> None:
-    """The same where D has one partition."""
-    _newest_that_its_downstream_emits(world, FIXED["partition"], "model")
-
-
-@pytest.mark.promise("asset-upstreams")
-def case_feedback_through_the_hour_before(world: SimulatedWorld) -> None:
-    """U, which emits what D waits for, waits for D of the day before: that is no loop, however far back it goes."""
-    world.dependencies({"D": {"upstream": X}, "U": ["S", {"pipeline": "D", "partition": "-1 day"}]})
-    world.by_hand("S", "U")
-    days = [f"2026-{month:02}-{day:02}T00:00:00Z" for month in (10, 11) for day in range(1, 8)]
-    for day in days:
-        _emits(world, "U", partition=day)
-        world.settle()
-    assert [world.runs("D", partition=day) for day in days] == [1] * len(days)
-    assert world.watcher is not None
-    assert not world.watcher.reconciler.asset_states.loops
-
-
-@pytest.mark.promise("asset-upstreams")
-def case_producer_that_gathers_its_downstream(world: SimulatedWorld) -> None:
-    """U, daily, gathers the hours of D, which waits for what U has emitted for the day before: D waits for U when that
-    runs again, and runs after it."""
-    hour = "2026-11-21T05:00:00Z"
-    world.dependencies(
-        {
-            "D": {"upstream": ["S", {**X, "partition": "-29 hours"}]},
-            "U": {"upstream": {"pipeline": "D", "partition": "start_of_day"}, "rerun": "ignore"},
-        }
-    )
-    world.by_hand("S", "U")
-    _emits(world, "U")
-    world.trigger("S", partition=hour)
-    world.run("S", partition=hour)
-    world.settle()
-    assert world.runs("D", partition=hour) == 1
-    _emits_again(world, "U")
-    world.settle()
-    assert world.runs("D", partition=hour) == 2
-
-
-@pytest.mark.promise("once")
-def case_producer_that_comes_to_be_below_its_downstream(world: SimulatedWorld) -> None:
-    """U and V emit; then U is put below D. That is no completion, and what U emits from then on starts nothing."""
-    world.dependencies({"D": {"upstream": X}})
-    world.by_hand("U", "V")
-    _emits(world, "V")
-    _emits(world, "U")
-    world.settle()
-    before = world.runs("D")
-    world.dependencies({"D": {"upstream": X}, "U": {"upstream": "D"}})
-    world.settle()
-    world.stop_watcher()
-    world.start_watcher()
-    world.settle()
-    assert world.runs("D") == before
 
 
 @pytest.mark.promise("once")
@@ -696,11 +559,11 @@ def case_two_dependencies_on_one_asset(world: SimulatedWorld) -> None:
     world.dependencies({"D": {"upstream": X}})
     world.by_hand("U", "V")
     world.delay_reports("U")
-    _emits(world, "U")
+    emits(world, "U")
     world.settle()
     world.dependencies({"D": {"upstream": {"any": [X, {**X, "partition": "start_of_day"}]}}})
     world.settle()
-    _emits(world, "V")
+    emits(world, "V")
     world.settle()
     assert world.requests("D") == 1
     world.deliver_reports("U")
@@ -735,8 +598,8 @@ def case_late_event_beside_many_partitions(world: SimulatedWorld) -> None:
 def case_renewed_dependency_and_a_late_event(world: SimulatedWorld) -> None:
     """U and V emit; the dependency is taken out and put back, as a new one; a late event of V's attempt is told: D has
     run for that."""
-    _waits(world)
-    _emits(world, "U")
+    waits(world)
+    emits(world, "U")
     world.trigger("V")
     world.start("V")
     world.emit("V", ORDERS)
@@ -756,7 +619,7 @@ def case_renewed_dependency_and_a_late_event(world: SimulatedWorld) -> None:
 @pytest.mark.promise("once")
 def case_more_emissions_than_are_kept(world: SimulatedWorld) -> None:
     """U emits one partition of the asset in more runs than are kept: each starts D, and at rest nothing is written."""
-    _waits(world)
+    waits(world)
     for number in range(103):
         day = f"p{number}"
         world.trigger("U", partition=day, run_id=day)
@@ -776,7 +639,7 @@ def case_more_emissions_than_are_kept(world: SimulatedWorld) -> None:
 
 def case_events_by_hand_at_one_moment(world: SimulatedWorld) -> None:
     """Two events that people emit at the same moment, by the clock, are two."""
-    _waits(world)
+    waits(world)
     world.by_hand("D")
     moment = world.now()
     world.now = lambda: moment  # type: ignore[method-assign]
