@@ -93,6 +93,8 @@ class RunState(msgspec.Struct, frozen=True, gc=False):
     (:data:`SEEN_AT_ONCE`). ``None``: nobody said when."""
     earlier: tuple[Attempt, ...] = ()
     """The attempts whose place it has taken, the last one first: their asset events may come later."""
+    note: str | None = None
+    """Why it failed, if somebody said; of other states it is not kept."""
 
     @property
     def completed_at(self) -> datetime | None:
@@ -196,6 +198,7 @@ class RunStateDocument(BaseModel):
             marked=bool(self.marked),
             ended_at=_end_of(self.end_date, self.observed_at or self.end_date, self.queued_at, marked=self.marked),
             earlier=tuple(Attempt(one.run_id, one.queued_at) for one in self.earlier or ()),
+            note=self.note if self.state is State.FAILED else None,
         )
 
     def to_value(self) -> bytes:
@@ -245,7 +248,8 @@ class _KnownFields(msgspec.Struct, forbid_unknown_fields=True, gc=False):
         earlier = tuple(
             Attempt(one.run_id, None if one.queued_at is None else as_utc(one.queued_at)) for one in self.earlier
         )
-        return RunState(state, attempt, observed_at, bool(self.marked), ended_at, earlier)
+        note = self.note if state is State.FAILED else None
+        return RunState(state, attempt, observed_at, bool(self.marked), ended_at, earlier, note)
 
 
 def earlier_attempts(present: RunState | Unreadable | None, attempt: Attempt) -> tuple[Attempt, ...]:

@@ -106,7 +106,7 @@ class Interning:
     def state(self, state: RunState | Unreadable) -> RunState | Unreadable:
         if type(state) is RunState:  # those of tasks and of asset events say more
             attempt = self._attempt(state.attempt)
-            return RunState(state.state, attempt, state.observed_at, state.marked, state.ended_at, state.earlier)
+            return replace(state, attempt=attempt)
         return state
 
     def record(self, target: Target, value: bytes) -> TriggerRecord | Unreadable:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from coordinator.model import bounds
 from coordinator.model.assets.completions import AssetCompletion
 from coordinator.model.assets.events import AssetState
 from coordinator.model.assets.names import is_asset
@@ -13,6 +14,7 @@ from coordinator.model.evaluation import EvaluatedInput
 from coordinator.model.hold import Hold
 from coordinator.model.partitions import Identity
 from coordinator.model.partitions.instants import format_instant
+from coordinator.model.printable import printable
 from coordinator.model.references import PipelineRef, Target, WaitRef
 from coordinator.model.runstate import RunState, State, Unreadable
 from coordinator.model.shell import command
@@ -85,14 +87,15 @@ def when_in_words(state: RunState) -> str:
 
 
 def did(state: RunState, *, in_run: bool = True) -> str:
-    """What a run does or did, without its subject: ``is running in run x since ...``.
+    """What a run does or did, without its subject: ``is running in run x since ...``; why it failed, if that is known.
 
     :param in_run: also name the run.
     """
     if isinstance(state, AssetCompletion):
         return f"was emitted{run_in_words(state) if in_run else when_in_words(state)}"
     verb = {State.SUCCESS: "succeeded", State.FAILED: "failed"}.get(state.state, f"is {state.state}")
-    return verb + (run_in_words(state) if in_run else when_in_words(state))
+    note = f" ({printable(state.note, limit=bounds.DETAIL)})" if state.note else ""
+    return verb + (run_in_words(state) if in_run else when_in_words(state)) + note
 
 
 def state_in_words(seen: SeenState | None) -> str:

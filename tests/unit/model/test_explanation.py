@@ -8,6 +8,7 @@ import re
 import pytest
 
 from coordinator.model.explanation import Explanation, Kind, as_json, explain
+from coordinator.model.runstate import RunState, read_run_state
 from coordinator.reading.reading import read
 from coordinator.store.port import Put
 from tests.worlds.cases import CASES
@@ -54,6 +55,22 @@ def test_a_run_far_up_that_goes_on_is_named_with_its_run_and_the_way_to_it(world
     assert sentence.endswith(" (behind B)")
     assert about.outlook == "It fires when B succeeds (it is due and waits for team_b/A)."
     assert about.headline.endswith("is due and waits for B")
+
+
+def test_a_failure_says_why_if_its_environment_said_so(world: SimulatedWorld) -> None:
+    world.dependencies({"D": "R"})
+    note = {"state": "failed", "run_id": "x", "note": "exit status 3\x1b; its log: /var/log/1"}
+    world.write(Put(world.keys.state(target("R")), json.dumps(note).encode()))
+    (cause,) = explained(world, "D").causes
+    assert cause.says.startswith("failed in run x (exit status 3\\x1b; its log: /var/log/1)")
+
+
+def test_only_a_failure_keeps_a_note() -> None:
+    for state, kept in (("failed", "why"), ("success", None), ("running", None)):
+        for more in ({}, {"of": "another writer"}):
+            found = read_run_state(json.dumps({"state": state, "note": "why", **more}).encode())
+            assert isinstance(found, RunState)
+            assert found.note == kept
 
 
 def test_what_people_can_do_is_not_cut_silently_and_names_whole_commands(world: SimulatedWorld) -> None:
