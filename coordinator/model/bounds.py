@@ -52,6 +52,9 @@ ASSET_EXTRA: Final = 16 * KIB
 ASSET_EVENT: Final = RUN_STATE
 """Bytes of an asset event: its ``extra``, and names."""
 
+ASSET_COMPLETION: Final = ETCD_REQUEST - 64 * KIB
+"""Bytes of what has been emitted of an asset in a partition: all emissions that are kept fit, whatever their names."""
+
 ASSET_URI: Final = 1500
 """Characters of a URI, and of a pattern of URIs. Airflow keeps URIs in a column of this length (``AssetModel.uri``)."""
 

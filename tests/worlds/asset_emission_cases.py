@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from coordinator.model.assets.completions import AssetCompletion, read_completion
 from coordinator.model.assets.names import asset_of
 from coordinator.model.references import Target
 from coordinator.store.port import Delete
@@ -620,18 +621,18 @@ def case_renewed_dependency_and_a_late_event(world: SimulatedWorld) -> None:
 def case_more_emissions_than_are_kept(world: SimulatedWorld) -> None:
     """U emits one partition of the asset in more runs than are kept: each starts D, and at rest nothing is written."""
     waits(world)
-    for number in range(103):
+    for number in range(70):
         day = f"p{number}"
         world.trigger("U", partition=day, run_id=day)
         world.start("U", partition=day, run_id=day)
         world.emit("U", ORDERS, partition=day, key="eu")
         world.finish("U", partition=day, run_id=day)
         world.settle()
-    assert world.runs("D", partition="eu") == 103
+    assert world.runs("D", partition="eu") == 70
     world.stop_watcher()
     world.start_watcher()
     world.settle()
-    assert world.runs("D", partition="eu") == 103
+    assert world.runs("D", partition="eu") == 70
     revision = world.store.list(world.keys.leader).revision
     world.settle()
     assert world.store.list(world.keys.leader).revision - revision < 20
@@ -654,6 +655,77 @@ def case_events_by_hand_at_one_moment(world: SimulatedWorld) -> None:
     del world.now
     world.settle()
     assert world.requests("D", partition="eu") == 2
+
+
+@pytest.mark.promise("asset-upstreams")
+def case_many_emissions_with_long_names(world: SimulatedWorld) -> None:
+    """Names of 250 characters: 80 runs emit one partition of the asset while no watcher runs. All of them start D once,
+    and what is kept of them stays readable."""
+    producer = "U" * 250
+    waits(world)
+    world.by_hand(producer)
+    world.settle()
+    world.stop_watcher()
+    for number in range(80):
+        name = f"{number:03}{'r' * 247}"
+        world.trigger(producer, partition=name, run_id=name)
+        world.start(producer, partition=name, run_id=name)
+        world.emit(producer, ORDERS, partition=name, key="eu")
+        world.finish(producer, partition=name, run_id=name)
+    world.start_watcher()
+    world.settle()
+    assert world.runs("D", partition="eu") == 1
+    found = world.store.get(world.keys.state(Target(asset_of("default", ORDERS), "eu")))
+    assert found is not None
+    assert isinstance(read_completion(found.value), AssetCompletion)
+    world.settle()
+    assert world.store.get(world.keys.state(Target(asset_of("default", ORDERS), "eu"))) == found
+
+
+@pytest.mark.promise("asset-upstreams")
+def case_listed_again_all_the_time(world: SimulatedWorld) -> None:
+    """The watch begins anew every eight seconds. That U has emitted nothing is known ten seconds after its end all the
+    same."""
+    diamond(world)
+    world.rerun("R")
+    world.settle()
+    world.run("U")
+    for _ in range(5):
+        lives(world, 8)
+        assert world.watcher is not None
+        world.watcher.list_again()
+    assert world.runs("D") == 2
+
+
+@pytest.mark.promise("asset-upstreams")
+def case_edited_all_the_time(world: SimulatedWorld) -> None:
+    """The same where the asset of another pipeline comes and goes."""
+    diamond(world)
+    world.rerun("R")
+    world.settle()
+    world.run("U")
+    graph = {"U": "R", "D": {"upstream": ["R", X]}}
+    for number in range(6):
+        other = {"E": {"upstream": {"asset": "s3://another", "environment": "default"}}}
+        world.publish(graph | (other if number % 2 else {}))
+        lives(world, 8)
+    assert world.runs("D") == 2
+
+
+@pytest.mark.promise("asset-upstreams")
+def case_run_id_that_is_used_again(world: SimulatedWorld) -> None:
+    """A run is deleted. While no watcher runs, another one gets its run_id, in a partition before: what that emits is
+    in its own partition."""
+    waits(world)
+    emits(world, "U", partition=NEXT_DAY, run_id="manual")
+    world.settle()
+    world.delete_run("U", partition=NEXT_DAY)
+    world.settle()
+    world.stop_watcher()
+    emits(world, "U", run_id="manual")
+    world.start_watcher()
+    world.settle()
+    assert (world.runs("D", partition=NEXT_DAY), world.runs("D")) == (1, 1)
 
 
 CASES: dict[str, AssetEmissionCase] = {name: case for name, case in globals().items() if name.startswith("case_")}

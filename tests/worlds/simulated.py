@@ -194,6 +194,11 @@ class SimulatedWorld(EtcdWorld):
     # -- World ---------------------------------------------------------------------------------------------------
 
     def dependencies(self, document: Mapping[str, Any]) -> None:
+        self.publish(document)
+        self.settle()
+
+    def publish(self, document: Mapping[str, Any]) -> None:
+        """As :meth:`dependencies`, without waiting."""
         key = self.keys.dependencies("default")
         present = self.store.get(key)
         previous = read_publication(present.value, source=key) if present is not None else None
@@ -202,7 +207,6 @@ class SimulatedWorld(EtcdWorld):
         terms = Terms(self.clock.now(), self.publication.resume_within)
         publication = publish(parsed, previous, present.mod_revision if present is not None else 0, terms)
         self.write(Put(key, dump_publication(publication)))
-        self.settle()
 
     def by_hand(self, *names: str) -> None:
         self._by_hand.update(names)

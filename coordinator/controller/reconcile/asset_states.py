@@ -65,9 +65,12 @@ class AssetStates:
         self.loops: dict[PipelineRef, PipelineRef] = {}
 
     def start_over(self) -> None:
-        """Look at every event again: a term begins, or everything is listed."""
+        """Look at every event again: a term begins, or everything is listed.
+
+        Since when something is known stays: it is known no later for that.
+        """
         self._assets = None
-        for one in (self._events, self._emitted, self._waiting, self._waits_until, self._ended):
+        for one in (self._events, self._emitted, self._waiting):
             one.clear()
 
     def _look_at_all(self) -> None:
@@ -75,6 +78,8 @@ class AssetStates:
         self.start_over()
         self._assets = self._propagation.graph.assets
         self.loops = {asset: one for asset, one in self.loops.items() if asset in self._assets}
+        self._waits_until = {event: at for event, at in self._waits_until.items() if self._is_wanted(event)}
+        self._ended = {ended: known for ended, known in self._ended.items() if ended[0].pipeline in self._assets}
         if not self._assets:
             return
         wanted = [event for event in self._cache.events() if self._is_wanted(event)]

@@ -20,7 +20,7 @@ from coordinator.model.runstate import Attempt, RunState, State
 from coordinator.model.stored import Unreadable, WrittenRevision, WrittenTime, as_utc, read_stored
 from coordinator.model.view import Facts, Readiness, SeenState, View, readable_state
 
-MOST_EMISSIONS = 100
+MOST_EMISSIONS = 64
 """Emissions of one asset in one partition that are known; the oldest one is forgotten."""
 
 MOST_OF_A_PRODUCER = 3
@@ -317,7 +317,7 @@ def dump_completion(completion: AssetCompletion, *, reported_by: str) -> bytes:
 
 def read_completion(value: bytes) -> AssetCompletion | Unreadable:
     """Read the value of the state of an asset. Never raises."""
-    return read_stored(value, _completion_of, most=bounds.RUN_STATE, what="the state of an asset")
+    return read_stored(value, _completion_of, most=bounds.ASSET_COMPLETION, what="the state of an asset")
 
 
 def _completion_of(value: bytes) -> AssetCompletion:

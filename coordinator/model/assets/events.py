@@ -152,9 +152,12 @@ def read_asset_event(event_id: str, value: bytes) -> AssetState | Unreadable:
 
 def _state_of(event_id: str, value: bytes) -> AssetState:
     document = AssetEventDocument.model_validate_json(value)
-    if len(document.partition_key or "") > bounds.NAME:
-        raise ValueError(f"its partition_key is too long; expected at most {bounds.NAME} characters")
     origin = document.origin
+    run = _run_of(document, origin)
+    dag_id, run_id = run or ("", "")
+    for what, name in (("dag_id", dag_id), ("run_id", run_id), ("partition_key", document.partition_key or "")):
+        if len(name) > bounds.NAME:
+            raise ValueError(f"its {what} is too long; expected at most {bounds.NAME} characters")
     return AssetState(
         State.SUCCESS,
         Attempt(event_id, None, 1),
@@ -165,7 +168,7 @@ def _state_of(event_id: str, value: bytes) -> AssetState:
         to=tuple(document.to),
         emitted_at=_emitted_at(document, origin),
         partition_key=document.partition_key or None,
-        run=_run_of(document, origin),
+        run=run,
         content=value,
     )
 

@@ -31,6 +31,16 @@ def event(**more: Any) -> AssetEventDocument:
     return AssetEventDocument.model_validate({**known, "timestamp": NOON, **more})
 
 
+@pytest.mark.parametrize("name", ["dag_id", "run_id", "partition_key"])
+def test_a_name_that_is_too_long_for_a_key_is_refused(name: str) -> None:
+    longest = event(**{name: "x" * bounds.NAME})
+    assert isinstance(read_asset_event("1", longest.model_dump_json().encode()), AssetState)
+    longer = event(**{name: "x" * (bounds.NAME + 1)})
+    refused = read_asset_event("1", longer.model_dump_json().encode())
+    assert isinstance(refused, Unreadable)
+    assert f"{name} is too long; expected at most {bounds.NAME} characters" in refused.reason
+
+
 def origin(document: AssetEventDocument) -> tuple[str, ...]:
     return ONCE.downstreams(new_event_id(document))
 
