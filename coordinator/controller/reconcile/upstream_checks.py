@@ -26,6 +26,9 @@ from coordinator.model.runstate import Attempt
 from coordinator.model.view import readable_state
 from coordinator.runners.port import ObservedRun, ObservedTask, RequestRefused, RunOrTask, RunRef, TaskRef
 
+STOOD_STILL = 1.0
+"""Seconds. A watcher that is so late for a deadline has stood still, and so may have the looks that it waits for."""
+
 Question = tuple[str, RunOrTask]
 """An environment, and a run or a task in it to ask about."""
 
@@ -42,6 +45,7 @@ class PendingCheck:
     :ivar own: D's own run, if that is to be cleared.
     :ivar sensors: D's own tasks, if those are to be cleared: they may have been cleared since, by whomever.
     :ivar deadline: monotonic seconds until which it waits for upstreams' environments.
+    :ivar is_second: the one before was not answered while the watcher stood still. It is asked again once.
     :ivar priority: of the target in the work queue.
     :ivar own_refused: why D's own environment refuses to tell about that run.
     :ivar not_before_revision: what a look has shown is in etcd from this revision on.
@@ -59,6 +63,11 @@ class PendingCheck:
     own_refused: str | None = None
     answered_at: float | None = None
     not_before_revision: int = 0
+    is_second: bool = False
+
+    def stood_still(self, now: float) -> bool:
+        """Whether the watcher has not read the answers in time: then they are no reason to go on without."""
+        return bool(self.waiting) and not self.is_second and now >= self.deadline + STOOD_STILL
 
     def verification(self) -> Verification:
         run = self.own_run
@@ -256,7 +265,7 @@ class Checks:
         if pending is None:
             return None
         expired = pending.answered_at is not None and now - pending.answered_at > self._timeout
-        if expired or pending.own != _own_question(decision.target, own_run_id):
+        if expired or pending.stood_still(now) or pending.own != _own_question(decision.target, own_run_id):
             return None
         if pending.sensors != {question for _, question in _questions_about_sensors(decision)}:
             return None
@@ -265,7 +274,9 @@ class Checks:
     def _issue(self, decision: Decision, own_run_id: str | None, now: float, priority: Priority) -> PendingCheck:
         target = decision.target
         own = _own_question(target, own_run_id)
+        before = self._pending.get(target)
         pending = PendingCheck(inputs=decision.inputs, own=own, deadline=now + self._timeout, priority=priority)
+        pending.is_second = before is not None and before.stood_still(now)
         for used, consumed in decision.inputs.items():
             for upstream, attempt in self._runs_behind(used, consumed):
                 question = self._question_about(upstream, attempt, now)

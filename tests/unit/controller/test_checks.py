@@ -108,6 +108,18 @@ def test_who_waits_for_an_upstream_waits_no_longer_than_its_time() -> None:
     assert bench.is_answered("D", now=NOW + 2.0)
 
 
+@pytest.mark.promise("not-early")
+def test_a_watcher_that_stood_still_asks_again_once() -> None:
+    """It has not read in time what may have come; after that, it waits no longer than ever."""
+    bench = Bench()
+    assert not bench.is_answered("D")
+    late = NOW + 2.0 + 5.0
+    assert not bench.is_answered("D", now=late), "it stood still"
+    assert bench.answer() == ({target("A")}, set()), "the look that was out may have been made long ago"
+    assert not bench.is_answered("D", now=late + 1.9)
+    assert bench.is_answered("D", now=late + 2.0 + 5.0), "it has been asked again"
+
+
 def test_whose_time_is_over_is_examined_before_all_that_has_not_had_its_turn_yet() -> None:
     """It has a slot, of which there are few; what a term begins with are hundreds of thousands."""
     bench = Bench()
