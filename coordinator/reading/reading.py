@@ -177,11 +177,12 @@ def _at(
 
 
 def read_newest(
-    store: Store, keys: Keys, pipeline: PipelineRef, *, most: int, revision: int = 0
+    store: Store, keys: Keys, pipeline: PipelineRef, *, most: int, revision: int = 0, at: datetime | None = None
 ) -> tuple[Reading, PartitionNames]:
     """Read the keys that decisions about a pipeline's newest partitions need, and the names of those partitions.
 
     :param most: how many partitions.
+    :param at: as :func:`read`.
     :raises UnknownPipeline: no document names the pipeline, and it has no keys.
     :raises NoSuchRevision: as :func:`read`.
     """
@@ -189,7 +190,7 @@ def read_newest(
     publications = Publications(keys)
     names = read_names(store, keys, pipeline, most=most, revision=revision, publications=publications)
     about = About(pipeline, names.newest)
-    reading = read(store, keys, revision=revision, about=about, publications=publications)
+    reading = read(store, keys, revision=revision, at=at, about=about, publications=publications)
     reading.require(pipeline)
     return reading, names
 

@@ -220,7 +220,7 @@ def test_what_would_run_once_a_hold_is_released_is_the_same(store: CountingStore
 def test_the_newest_partitions_are_found_by_their_names_and_decided_alike(store: CountingStore, most: int) -> None:
     full, targets = in_full(store)
     for pipeline in {target.pipeline for target in targets if not target.pipeline.task}:
-        part, names = read_newest(store, KEYS, pipeline, most=most)
+        part, names = read_newest(store, KEYS, pipeline, most=most, at=NOW)
         assert names.newest == read_newest(store, KEYS, pipeline, most=100)[1].newest[:most]
         assert names.count == len(read_newest(store, KEYS, pipeline, most=100)[1].newest)
         assert set(full.partitions_of(pipeline)) <= set(read_newest(store, KEYS, pipeline, most=100)[1].newest)
