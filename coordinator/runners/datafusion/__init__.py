@@ -5,6 +5,7 @@
 ``client``     the requests to CDAP, and its answers
 ``arguments``  the runtime arguments by which a run is found again
 ``attempts``   the attempts of a run, among the runs that CDAP lists
+``listing``    the runs of a program, listed in part, and remembered
 ``absence``    when a run that is not listed counts as one that does not exist
 
 What CDAP does, as far as this package rests on it:

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from msgspec import structs
+
 from coordinator.model import bounds
 from coordinator.model.printable import printable
 from coordinator.model.runstate import State
@@ -82,14 +84,12 @@ class Run:
         )
 
 
-def runs_among(dag_id: str, records: Iterable[Record]) -> dict[str, Run]:
-    """The runs of ours among the records of a program, by run_id."""
-    found: dict[str, dict[str, Attempt]] = {}
-    for record in records:
-        ours = read_arguments(record.properties.get("runtimeArgs"))
-        if ours is not None and record.status != REJECTED:
-            found.setdefault(ours.run_id, {})[record.runid] = Attempt(record, ours)
-    return {run_id: run_of(dag_id, attempts.values()) for run_id, attempts in found.items()}
+def attempt_of(record: Record) -> Attempt | None:
+    """The attempt that a record is about; ``None``: it is none of ours, or never ran."""
+    ours = read_arguments(record.properties.get("runtimeArgs"))
+    if ours is None or record.status == REJECTED:
+        return None
+    return Attempt(structs.replace(record, properties={}), ours)
 
 
 def run_of(dag_id: str, attempts: Iterable[Attempt]) -> Run:

@@ -18,7 +18,6 @@ from typing import ClassVar
 
 import msgspec
 
-from coordinator.boottime import boottime
 from coordinator.errors import CoordinatorError
 from coordinator.model import bounds
 from coordinator.model.printable import printable
@@ -26,8 +25,9 @@ from coordinator.model.trigger import Action
 from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.datafusion.absence import Absences
 from coordinator.runners.datafusion.arguments import Ours, arguments_of, requested
-from coordinator.runners.datafusion.attempts import Attempt, Run, run_of, runs_among
+from coordinator.runners.datafusion.attempts import Attempt, Run, run_of
 from coordinator.runners.datafusion.client import CdapClient, Record
+from coordinator.runners.datafusion.listing import Listings
 from coordinator.runners.datafusion.settings import DataFusionSettings
 from coordinator.runners.partitions import refusal_of_partitions
 from coordinator.runners.port import (
@@ -85,7 +85,7 @@ class DataFusionRunner(Runner):
         self._absences = Absences(settings.listed_within.total_seconds())
         self._lock = threading.Lock()
         self._gates: weakref.WeakValueDictionary[RunRef, _Gate] = weakref.WeakValueDictionary()
-        self._accepted: dict[RunRef, tuple[float, Attempt]] = {}
+        self._listings = Listings(self._client, settings)
 
     def __repr__(self) -> str:
         return f"<DataFusionRunner {self._name} {self._settings.url} {self._settings.namespace}>"
@@ -206,8 +206,7 @@ class DataFusionRunner(Runner):
         record = Record(started.run_id, "PENDING", ours.queued_at.timestamp())
         attempt = Attempt(record, ours)
         ref = RunRef(request.dag_id, request.run_id)
-        with self._lock:
-            self._accepted[ref] = (boottime(), attempt)
+        self._listings.accept(ref, attempt)
         return Happened(self._observed(run_of(request.dag_id, (*(before.attempts if before else ()), attempt))))
 
     def _refused(self, status: int, said: str) -> Refused:
@@ -233,49 +232,21 @@ class DataFusionRunner(Runner):
     # -- finding -------------------------------------------------------------------------------------------------------
 
     def _find(self, request: StartRequest, deadline: Deadline) -> Run | None:
-        """The run of a request, as it is listed or was accepted. Raises as :meth:`_runs`."""
-        return self._runs(request.dag_id, deadline)[0].get(request.run_id)
-
-    def _runs(self, dag_id: str, deadline: Deadline) -> tuple[dict[str, Run], datetime]:
-        """The runs of a pipeline, by run_id, and the moment by CDAP's clock.
-
-        A program that does not exist has none: it may be deployed anew just now.
-
-        :raises EnvironmentUnavailable: no answer. :raises RequestRefused: CDAP refuses to show them.
-        """
-        pipeline = self._settings.pipelines[dag_id]
-        since = time.time() - self._settings.look_back.total_seconds()
-        records: Mapping[str, Record] = {}
-        date: datetime | None = None
-        try:
-            records, date = self._client.runs(pipeline, since=max(0.0, since), deadline=deadline)
-        except RequestRefused as refused:
-            if refused.status != _UNKNOWN:
-                raise
-        runs = runs_among(dag_id, records.values())
-        with self._lock:
-            for ref, (at, attempt) in list(self._accepted.items()):
-                if ref.dag_id != dag_id:
-                    continue
-                if attempt.record.runid in records or boottime() - at > self._absences.within:
-                    del self._accepted[ref]
-                else:
-                    listed = runs.get(ref.run_id)
-                    runs[ref.run_id] = run_of(dag_id, (*(listed.attempts if listed else ()), attempt))
-        return runs, date or datetime.now(UTC)
+        """The run of a request, as it is listed or was accepted. Raises as :meth:`Listings.renew`."""
+        return self._listings.renew(request.dag_id, deadline).run(request.run_id)
 
     def _looked(
         self, dag_id: str, asked: Sequence[RunOrTask], deadline: Deadline
     ) -> dict[RunOrTask, ObservedRun | ObservedTask | None]:
-        """What is known of these; those that may still appear are left out. Raises as :meth:`_runs`."""
+        """What is known of these; those that may still appear are left out. Raises as :meth:`Listings.renew`."""
         found: dict[RunOrTask, ObservedRun | ObservedTask | None] = {}
         pending = list(asked)
         while pending:
-            runs, now = self._runs(dag_id, deadline)
+            listed = self._listings.renew(dag_id, deadline)
             for one in pending:
-                if (run := runs.get(one.run_id)) is not None:
+                if (run := listed.run(one.run_id)) is not None:
                     self._absences.forget((dag_id, one.run_id))
-                    self._stop_if_late(run, now, deadline)
+                    self._stop_if_late(run, listed.now, deadline)
                     seen = self._observed(run)
                     found[one] = ObservedTask(seen, ()) if isinstance(one, TaskRef) else seen
                 elif self._absences.left((dag_id, one.run_id)) <= 0:

@@ -11,7 +11,7 @@ import pytest
 
 from coordinator.model import bounds
 from coordinator.model.runstate import State
-from coordinator.runners.datafusion import client
+from coordinator.runners.datafusion import client, listing
 from coordinator.runners.port import (
     EnvironmentUnavailable,
     Happened,
@@ -174,12 +174,37 @@ def test_a_successor_does_not_take_such_a_run_for_deleted(cdap: StandInCdap, mak
     assert found.token == run.token
 
 
-def test_a_run_that_is_deleted_is_missing_after_a_while(cdap: StandInCdap, make_runner: MakeRunner) -> None:
+@pytest.mark.parametrize("has_ended", [True, False])
+def test_a_run_that_is_deleted_is_missing_after_a_while(
+    cdap: StandInCdap, make_runner: MakeRunner, monkeypatch: pytest.MonkeyPatch, has_ended: bool
+) -> None:
+    """One that has ended is looked for again only when everything is listed again."""
+    monkeypatch.setattr(listing, "ALL_EVERY", 0.0 if has_ended else 600.0)
     runner = make_runner()
-    run = ended(cdap, runner)
+    run = ended(cdap, runner) if has_ended else wait_for(runner, happened(runner.start(create("slow"))), State.RUNNING)
     with cdap.lock:
         cdap.started.clear()
     assert seen(runner, run) is None
+
+
+def test_what_has_ended_is_not_listed_again_at_each_start(
+    cdap: StandInCdap, make_runner: MakeRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "PAGE", 20)
+    with cdap.lock:
+        for number in range(200):
+            there = Run("slow", {}, 0.0)
+            there.starting -= 3600 + number * 3600
+            cdap.started.append(there)
+            cdap.become(there, "COMPLETED")
+    runner = make_runner()
+    run = happened(runner.start(create("slow")))
+    assert cdap.asked.count("runs") > 10
+    cdap.asked.clear()
+    assert seen(runner, run) is not None
+    other = happened(runner.start(create("slow")))
+    assert cdap.asked.count("runs") == 2
+    assert {seen(runner, one).token for one in (run, other)} == {run.token, other.token}  # type: ignore[union-attr]
 
 
 def test_an_app_that_is_deployed_anew_keeps_its_runs_waiting(cdap: StandInCdap, make_runner: MakeRunner) -> None:
@@ -238,6 +263,7 @@ def test_a_timeout_stops_that_run_and_no_other(cdap: StandInCdap, make_runner: M
     old, young = cdap.runs_of("slow")
     with cdap.lock:
         old.starting -= 601
+    runner = make_runner(pipelines=pipelines)  # one that has not seen when it began
     looked = runner.look([RunRef(late.dag_id, late.run_id)], timeout=5)
     assert looked.error is None
     now = wait_for(runner, late, State.FAILED)
