@@ -150,7 +150,7 @@ def _digest(text: str) -> int:
 
 
 class ItemTallies:
-    """The tallies of the pipelines that fan out, while their items move. What is at rest is counted again when one does.
+    """The tallies of the pipelines that fan out, while their items move. One at rest is counted again when one does.
 
     :param readiness: of a target.
     """
