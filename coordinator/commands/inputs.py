@@ -16,7 +16,7 @@ from coordinator.config.settings import Settings
 from coordinator.errors import CoordinatorError
 from coordinator.model.assets.names import part_of
 from coordinator.model.consumption import Consumed, Consumption, Fingerprint
-from coordinator.model.partitions.instants import partition_of_run
+from coordinator.model.partitions.instants import dag_or_item, partition_of_run
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, State
 from coordinator.model.states import read_state
@@ -161,7 +161,8 @@ def _run_of(dag_run: Any, environment: str) -> tuple[Target, str]:
         partition_key=getattr(dag_run, "partition_key", None),
         conf=dag_run.conf,
     )
-    return Target(PipelineRef(environment, dag_run.dag_id), partition), dag_run.run_id
+    dag_id = dag_or_item(dag_run.dag_id, dag_run.run_id, dag_run.conf)
+    return Target(PipelineRef(environment, dag_id), partition), dag_run.run_id
 
 
 def _own_dag_run() -> Any:

@@ -60,6 +60,34 @@ class OnLate(enum.StrEnum):
     SKIP = "skip"
 
 
+class OnEmpty(enum.StrEnum):
+    """What becomes of a partition without any row.
+
+    ``fail``     it has failed
+    ``success``  it has succeeded
+    ``skip``     nothing: its inputs are consumed, and it has no state
+    """
+
+    FAIL = "fail"
+    SUCCESS = "success"
+    SKIP = "skip"
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """A pipeline runs once for each row of its partition, instead of once.
+
+    :ivar key: the member of a row whose value names its item.
+    :ivar file: the rows are in this source of files, which the settings name; empty: they are in the conf.
+    :ivar conf: the member of the entry's own conf that has the rows; empty: they are in a file.
+    """
+
+    key: str
+    file: str = ""
+    conf: str = ""
+    on_empty: OnEmpty = OnEmpty.FAIL
+
+
 @dataclass(frozen=True, slots=True)
 class Downstream:
     """One entry of the document: a pipeline and what it waits for.
@@ -67,6 +95,7 @@ class Downstream:
     :ivar conf: merged into the conf of the runs that the coordinator creates.
     :ivar max_in_flight: how many of its partitions may be in flight at the same time; ``None``: any number.
     :ivar deadline: when a partition that has not been started is late.
+    :ivar items: it runs once for each of these rows; ``None``: it runs once.
     """
 
     pipeline: PipelineRef
@@ -78,6 +107,7 @@ class Downstream:
     max_in_flight: int | None = None
     deadline: Deadline | None = None
     on_late: OnLate = OnLate.SHOW
+    items: Items | None = None
 
 
 Document = Mapping[PipelineRef, Downstream]

@@ -22,6 +22,7 @@ from coordinator.model.consumption_document import (
     load,
     load_named,
 )
+from coordinator.model.items.rows import Rows, RowsDocument, dump_rows, load_rows
 from coordinator.model.stored import Unreadable, WrittenRevision, WrittenTime, as_utc, read_stored
 
 MOST_REQUESTS = 1_000_000_000
@@ -68,6 +69,7 @@ class TriggerRecord(msgspec.Struct, frozen=True, gc=False):
     :ivar tasks: what the newest request clears, with everything below: the ids of tasks; none: the whole run. The clear
         of a few tasks consumes nothing: what their sensors use, they say themselves.
     :ivar skipped: this partition was given up: it is not started again unless a person asks for it.
+    :ivar rows: the rows over which it fans out, as they were read when it was started last.
     """
 
     status: Status
@@ -88,6 +90,7 @@ class TriggerRecord(msgspec.Struct, frozen=True, gc=False):
     skipped: bool = False
     blocked_since: datetime | None = None
     tasks: tuple[str, ...] = ()
+    rows: Rows | None = None
 
 
 class _RecordDocument(msgspec.Struct, omit_defaults=True, gc=False):
@@ -113,6 +116,7 @@ class _RecordDocument(msgspec.Struct, omit_defaults=True, gc=False):
     skipped: bool = False
     blocked_since: WrittenTime | None = None
     tasks: tuple[str, ...] = ()
+    rows: RowsDocument | None = None
 
 
 _encode = msgspec.json.Encoder().encode
@@ -143,6 +147,7 @@ def dump_record(record: TriggerRecord) -> bytes:
             skipped=record.skipped,
             blocked_since=record.blocked_since,
             tasks=record.tasks,
+            rows=dump_rows(record.rows) if record.rows is not None else None,
         )
     )
 
@@ -179,4 +184,5 @@ def _record_of(value: bytes, load_one: Callable[[InputDocument], Named]) -> Trig
         skipped=found.skipped,
         blocked_since=as_utc(found.blocked_since),
         tasks=found.tasks,
+        rows=load_rows(found.rows) if found.rows is not None else None,
     )

@@ -152,6 +152,8 @@ class Keys:
         asset event: ``asset/<environment>/<event>``."""
         if target.pipeline.dag_id == EVENTS:
             return self.every("asset", target.pipeline.environment) + encode_segment(target.partition)
+        if target.pipeline.is_rows:  # they stand in the record of their pipeline
+            return self.trigger(Target(target.pipeline.fanned_out, target.partition))
         task = target.pipeline.task
         return f"{self._of_target('task', target)}/{encode_segment(task)}" if task else self._of_target("state", target)
 

@@ -139,7 +139,7 @@ class Observer:
             return  # the run that we started is followed, and not the one before it
         followed = _comparable_run(upstream.whole, run)
         if upstream.pipeline.task and run.attempt.run_id is not None:
-            ref = TaskRef(upstream.pipeline.dag_id, run.attempt.run_id, upstream.pipeline.task)
+            ref = TaskRef(upstream.pipeline.run_dag_id, run.attempt.run_id, upstream.pipeline.task)
             followed = FollowedRun(ref, run.attempt.queued_at)
         self._following.want(upstream, followed, now=now)
 
@@ -154,7 +154,7 @@ class Observer:
             return running
         ours = None
         if record.run_id is not None:
-            ours = FollowedRun(RunRef(decision.target.pipeline.dag_id, record.run_id), record.attempt)
+            ours = FollowedRun(RunRef(decision.target.pipeline.run_dag_id, record.run_id), record.attempt)
         if running is None or ours is None or running.generation is None or ours.generation is None:
             return ours
         return running if running.generation > ours.generation else ours
@@ -254,4 +254,4 @@ def _comparable_run(target: Target, state: RunState) -> FollowedRun | None:
     """The run behind a state, if it can be compared with what its environment shows."""
     if state.attempt.run_id is None or state.attempt.queued_at is None:
         return None
-    return FollowedRun(RunRef(target.pipeline.dag_id, state.attempt.run_id), state.attempt.queued_at)
+    return FollowedRun(RunRef(target.pipeline.run_dag_id, state.attempt.run_id), state.attempt.queued_at)

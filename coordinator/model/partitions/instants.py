@@ -68,8 +68,8 @@ def partition_of_run(*, run_id: str, logical_date: datetime | None, partition_ke
 
     :param conf: the run's conf; the coordinator writes the partition into that of the runs that it starts.
     """
-    claimed = _claimed_partition(conf)
-    if claimed is not None and is_coordinator_run_id(run_id, claimed):
+    claimed = _claimed(conf, "partition")
+    if claimed is not None and (is_coordinator_run_id(run_id, claimed) or item_of_run(run_id, conf)):
         return claimed
     if partition_key:
         return partition_key
@@ -112,9 +112,29 @@ def date_in_run_id(run_id: str) -> str | None:
     return format_instant(instant) if instant is not None else None
 
 
-def _claimed_partition(conf: object) -> str | None:
+def item_of_run(run_id: str, conf: object) -> str:
+    """The key of the item for which the coordinator has created a run; empty: it has not. The conf is believed as that
+    of :func:`partition_of_run` is."""
+    partition, key, row = (_claimed(conf, name) for name in ("partition", "item", "row"))
+    if partition is None or key is None or row is None:
+        return ""
+    return key if is_coordinator_run_id(run_id, name_of_item_run(partition, key, row)) else ""
+
+
+def dag_or_item(dag_id: str, run_id: str, conf: object) -> str:
+    """The name of the pipeline whose run it is: the DAG, or an item of it, as in ``load[orders]``."""
+    key = item_of_run(run_id, conf)
+    return f"{dag_id}[{key}]" if key else dag_id
+
+
+def name_of_item_run(partition: str, key: str, row: str) -> str:
+    """What stands in the run_id of an item in the place of the partition. :param row: the fingerprint of its row."""
+    return f"{partition}[{key}-{row}]"
+
+
+def _claimed(conf: object, name: str) -> str | None:
     ours = conf.get("coordinator") if isinstance(conf, dict) else None
-    claimed = ours.get("partition") if isinstance(ours, dict) else None
+    claimed = ours.get(name) if isinstance(ours, dict) else None
     return claimed if isinstance(claimed, str) and claimed else None
 
 
