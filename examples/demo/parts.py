@@ -5,6 +5,7 @@ All of it listens on 127.0.0.1 and keeps its files in one directory.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -90,6 +91,11 @@ class Parts:
         if done.returncode not in (ExitCode.OK, ExitCode.PROBLEM):  # the latter: it answers, and has found something
             raise PartFailed(f"coordinator {' '.join(arguments)}: expected exit code 0, found {done.returncode}")
         return done.stdout or ""
+
+    def busy(self) -> list[str]:
+        """What the coordinator still waits for or does, by its own account."""
+        rows = json.loads(self.coordinator("status", "--json", capture=True))["pipelines"]
+        return [f"{row['pipeline']} in {row['partition']} is {row['readiness']}: {row['says']}" for row in rows]
 
 
 @contextmanager

@@ -113,16 +113,10 @@ class Story:
 
         def problems() -> list[str]:
             runs = {pipeline: self._runs(pipeline) for pipeline in self._upstreams}
-            return [*what_does_not_hold(expected, self._upstreams, runs), *self._busy()]
+            return [*what_does_not_hold(expected, self._upstreams, runs), *self._parts.busy()]
 
         # Airflow tells the plugin of the end of a run before it has written it down, so it may show it a little later.
         self._news.wait(lambda: ended() and not problems(), RUNS_WITHIN, problems)
-
-    def _busy(self) -> list[str]:
-        """What the coordinator still waits for or does, by its own account."""
-        told = self._parts.coordinator("status", "--json", capture=True)
-        rows = json.loads(told)["pipelines"]
-        return [f"{row['pipeline']} in {row['partition']} is {row['readiness']}: {row['says']}" for row in rows]
 
     def _runs(self, pipeline: PipelineRef) -> list[Run]:
         """The runs in the partition, as Airflow shows them."""
