@@ -204,7 +204,8 @@ class Reconciler:
     def problems(self) -> dict[str, str]:
         """What environments have shown to be wrong, and no key in etcd, by place. Any thread may ask."""
         of_environments = {f"environment {name}": what for name, what in self.environment_poller.problems().items()}
-        return of_environments | dict(self._observer.problems)
+        own_runs = self.reconcile.own_runs.problems(self._clock.monotonic())
+        return of_environments | dict(self._observer.problems) | dict(own_runs)
 
     def measures(self) -> Measures:
         """Its state in numbers. Any thread may ask."""

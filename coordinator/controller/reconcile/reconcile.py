@@ -18,6 +18,7 @@ from coordinator.controller.leading.catching_up import Skip
 from coordinator.controller.queue.work_queue import Priority, WorkQueue
 from coordinator.controller.reconcile import records
 from coordinator.controller.reconcile.ledger import Ledger
+from coordinator.controller.reconcile.own_runs import OwnRuns
 from coordinator.controller.reconcile.request_state import InFlight, Pause, Requests
 from coordinator.controller.reconcile.trigger_log import TriggerLog
 from coordinator.controller.reconcile.upstream_checks import Checks
@@ -87,6 +88,7 @@ class Reconcile:
         self._log = policy.log
         self._retry_at: dict[Target, float] = {}
         self.requests = Requests()
+        self.own_runs = OwnRuns()
         self.term = 0
         self.draining = False
         self.ask_from = 0.0
@@ -95,6 +97,7 @@ class Reconcile:
         """A term has begun or ended."""
         self.requests.clear()
         self._retry_at.clear()
+        self.own_runs.clear()
         self._checks.forget()
 
     def is_concerned_with(self, target: Target) -> bool:
@@ -285,14 +288,17 @@ class Reconcile:
                 self._write_intent(decision, record, existing)
             case lifecycle.Send() | lifecycle.Ask() | lifecycle.Recall():
                 self._send(step, target, now)
-            case lifecycle.RequeueAt(at, keeps_slot):
+            case lifecycle.RequeueAt(at, keeps_slot, awaited_run_id):
                 self.stop(target, keeps_slot=keeps_slot)
                 self._retry(target, at, priority)
+                if awaited_run_id is not None:
+                    self.own_runs.waits(target, awaited_run_id, now)
             case lifecycle.WriteOutcome():
                 self._write_outcome(step, decision, record)
             case lifecycle.NotToStart():
                 self.stop(target)
                 self._retry_at.pop(target, None)
+                self.own_runs.goes_on(target)
             case lifecycle.Nothing():
                 pass
         return False
@@ -310,6 +316,7 @@ class Reconcile:
         self, decision: Decision, record: TriggerRecord | None, existing: lifecycle.OwnRun | None
     ) -> None:
         self._checks.drop(decision.target)
+        self.own_runs.goes_on(decision.target)
         self._ledger.record(
             decision.target,
             self._intent(decision, record, existing),

@@ -131,8 +131,12 @@ def _follow(propagation: Propagation, top: Decision) -> Iterator[Cause]:
             continue
         if not MOVING.isdisjoint(decision.obstacles):
             continue  # at present it does not wait for its inputs
-        if decision is top and (missed := _missed(propagation, decision.target, via)) is not None:
-            yield missed
+        if decision is top:
+            run = readable_state(propagation.state(decision.target))
+            if run is not None and run.state is State.FAILED and decision.readiness is Readiness.SETTLED:
+                yield failure(decision.target, run)
+            if (missed := _missed(propagation, decision.target, via)) is not None:
+                yield missed
         further = via if decision is top else (*via, decision.target)
         for sensor in _sensors_in_the_way(decision):
             above = sensor.wait.upstream
@@ -291,6 +295,8 @@ def failure(target: Target, state: RunState, via: tuple[Target, ...] = ()) -> Ca
     run_id = state.attempt.run_id
     what = "it" if target.pipeline.task or not run_id else f"its run {run_id}"
     remedy = f"clear {what} once what broke it is fixed"
+    if not target.pipeline.task:
+        remedy += f", or: {command('rerun', *target)}"
     return Cause(target, Kind.FAILED, did(state), remedy, via, run_id, state.since)
 
 
