@@ -194,7 +194,7 @@ class AirflowClient:
             # defect, whose frames are needed.
             if isinstance(error, (requests.RequestException, HTTPError, OSError)):
                 _forget_frames(error, handled)
-            raise EnvironmentUnavailable(f"{question}: no answer: {_reason(error, deadline)}") from error
+            raise EnvironmentUnavailable(f"{question}: no answer: {reason_of(error, deadline)}") from error
 
     def _route(self) -> Route:
         """This thread's route. :raises requests.RequestException: the address, or that of a proxy, is invalid."""
@@ -258,7 +258,7 @@ def _forget_frames(error: BaseException, handled: BaseException | None) -> None:
             found += one.__cause__, one.__context__
 
 
-def _reason(error: BaseException, deadline: Deadline) -> str:
+def reason_of(error: BaseException, deadline: Deadline) -> str:
     """The innermost cause in a few words; the libraries' own texts are nested four levels deep."""
     if deadline.remaining() <= 0:
         return f"timed out after {deadline.seconds:g} s"

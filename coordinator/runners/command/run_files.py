@@ -121,8 +121,8 @@ def standing_of(attempt: Attempt) -> Standing:
     :raises ValueError: a file is damaged. :raises OSError: one cannot be read.
     """
     claim = _read(attempt.directory / SUPERVISOR, _Noted)
-    if claim is None:
-        return Standing(State.QUEUED)
+    if claim is None:  # it may be about to be removed, file by file
+        return _ended(attempt, None) or Standing(State.QUEUED)
     began = claim.claimed_at
     if (ended := _ended(attempt, began)) is not None:
         return ended
