@@ -22,7 +22,7 @@ class Counters:
     """Counts that only grow. The deciding thread counts, any thread may read.
 
     :ivar events: changes of run states that were read and handled.
-    :ivar decisions: decisions made again because something had changed.
+    :ivar decisions: decisions made again because something had changed, by what they said.
     :ivar late: partitions whose deadline passed before they were started, while this watcher led.
     :ivar skipped_late: partitions given up because they were late (``on_late: skip``).
     :ivar skipped_catching_up: partitions given up because they were missed (``catchup``).
@@ -34,13 +34,13 @@ class Counters:
     """
 
     events: int = 0
-    decisions: int = 0
     late: int = 0
     skipped_late: int = 0
     skipped_catching_up: int = 0
     expired: int = 0
     broken: int = 0
     miscounted: int = 0
+    decisions: Counter[str] = field(default_factory=Counter)
     triggers: Counter[tuple[str, str]] = field(default_factory=Counter)
     trigger_seconds: Histogram = field(default_factory=_trigger_seconds, compare=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)

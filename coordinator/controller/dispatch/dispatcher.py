@@ -48,6 +48,7 @@ from coordinator.runners.port import (
     RunOrTask,
     StartRequest,
 )
+from coordinator.store.timings import Timings
 
 PREFETCH = 4
 """So many times the requests that run at once have a slot: the intents of several are written in one transaction."""
@@ -106,6 +107,7 @@ class Dispatcher:
     :ivar last_error: what the environment last said instead of an answer.
     :ivar looks_sent: how many looks have gone out.
     :ivar answers: counts of outcomes, by what was done and how it ended.
+    :ivar timings: how long what went out took, by what was done.
     :ivar known_revision: the latest of etcd that was known when requests were sent last.
     :ivar term: the term (create revision of the leader key) in which requests are decided.
     """
@@ -137,6 +139,7 @@ class Dispatcher:
         self._unanswered = ""
         self.looks_sent = 0
         self.answers: Counter[tuple[str, str]] = Counter()
+        self.timings = Timings()
         self.known_revision = 0
         self.term: int | None = None
         self.admission = Admission(
@@ -214,7 +217,10 @@ class Dispatcher:
             self.last_error = None
         failed = isinstance(message.error, EnvironmentUnavailable)
         answered = message.error is None or isinstance(message.error, RequestRefused)
-        self.answers[_doing(message), _ending(message)] += 1
+        doing, ending = _doing(message), _ending(message)
+        self.answers[doing, ending] += 1
+        if ending != "not_sent":
+            self.timings.note(doing, seconds=message.seconds)
         if isinstance(message, LookDone):
             self._looks.finished(message)
             if failed or answered:
@@ -275,6 +281,7 @@ class Dispatcher:
             in_flight=len(self._under_way),
             failures=self.failures,
             answers=dict(self.answers),
+            seconds=self.timings.snapshot(),
         )
 
     def is_idle(self) -> bool:

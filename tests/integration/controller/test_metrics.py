@@ -17,10 +17,11 @@ from coordinator.controller.clock import SystemClock
 from coordinator.controller.metrics import WatcherMetrics
 from coordinator.model.cursor import dump_cursor
 from coordinator.model.references import PipelineRef, Target, WaitRef
-from coordinator.model.reporters import ReporterStatus
+from coordinator.model.reporters import ReportedRun, ReporterStatus
 from coordinator.model.runstate import RunStateDocument
 from coordinator.model.waits import Wait, WaitStatus, dump_wait
 from coordinator.runners.port import ObservedRun
+from coordinator.store.etcd_requests import EtcdRequests
 from tests.integration.controller.service import Service
 from tests.integration.controller.waiting import until
 from tests.integration.controller.worlds import FaultyWorld, ServedWorld
@@ -52,7 +53,14 @@ def watcher(served: ServedWorld) -> Service:
     served.airflows["team_b"].faults.always("trigger", Fault.answer(403, {"detail": "Forbidden"}))
     served.put(served.keys.hold(PipelineRef.parse("H")), b'{"why": "for a test"}')
     reporter = ReporterStatus(
-        host="airflow-1", pid=1, since=now, written_at=now - timedelta(seconds=7), backlog=BACKLOG, parked=1
+        host="airflow-1",
+        pid=1,
+        since=now,
+        written_at=now - timedelta(seconds=7),
+        backlog=BACKLOG,
+        oldest=now - timedelta(seconds=WAITED),
+        parked=1,
+        recent=(ReportedRun(dag_id="R", run_id="r", state="success", at=now - timedelta(seconds=WAITED)),),
     )
     served.put(served.keys.reporter("default", "one"), reporter.to_value())
     served.put(served.keys.cursor("default"), dump_cursor(now - timedelta(seconds=WAITED)))
@@ -123,10 +131,21 @@ def test_metrics_say_how_a_watcher_and_its_environments_are_doing(watcher: Servi
     state = [found.value(one) for one in ("leader", "connected", "held_pipelines", "late_partitions", "late_total")]
     assert state == [1, 1, 1, 1, 1]
     assert found.value("revision") >= served.watermark
-    assert found.value("partitions", readiness="stuck") >= 1
+    assert found.value("partitions", environment="team_b", readiness="stuck") >= 1
+    assert found.value("blocked_partitions", environment="team_b") == 1
+    assert found.value("blocked_partitions", environment="default") == 0
+    assert found.value("late_partitions", environment="default") == 1
     assert found.value("publication_version", owner="default") == 1
     assert found.value("events_total") >= 4, "R and A began and ended"
     assert found.value("decisions_total") >= 4
+    assert found.value("decisions_total", outcome="fire") >= 2, "A and B"
+    assert found.value("decisions_total", outcome="settled") >= 1
+    assert found.value("request_seconds_count", environment="default", kind="start") == 1
+    assert 0 < found.value("request_seconds_sum", environment="default", kind="start") < 60
+    for kind in ("range", "txn", "lease"):
+        assert found.value("etcd_request_seconds_count", kind=kind, outcome="answered") >= 1
+    assert 0 < found.value("etcd_request_seconds_sum") < 60
+    assert found.value("differing_files") == 0
 
     def outcomes(metric: str, **labels: str) -> dict[str, float]:
         outcomes = ("fire", "sent", "done", "blocked", "answered", "refused", "unanswered")
@@ -142,6 +161,8 @@ def test_metrics_say_how_a_watcher_and_its_environments_are_doing(watcher: Servi
     assert found.value("reporter_backlog_events", environment="default") == BACKLOG
     assert found.value("reporter_parked_events", environment="default") == 1
     assert 7 <= found.value("reporter_age_seconds", environment="default") < 120
+    assert WAITED <= found.value("reporter_oldest_event_seconds", environment="default") < WAITED + 120
+    assert WAITED <= found.value("reporter_last_event_seconds", environment="default") < WAITED + 120
     assert [found.value("sensors", status=one) for one in ("waiting", "passed", "refused")] == [1, 0, 0]
     assert WAITED <= found.value("sensor_wait_seconds") < WAITED + 120
     assert WAITED <= found.value("observed_age_seconds", environment="default") < WAITED + 120
@@ -167,9 +188,67 @@ def test_an_environment_that_does_not_answer_is_counted(served: ServedWorld) -> 
     until(lambda: unanswered(watcher.metrics()), "two requests have had no answer")
     assert watcher.metrics().value("problems", kind="environment") == 1
     assert watcher.metrics().value("queue_depth") >= 1, "it is tried again"
+    assert watcher.metrics().value("due_partitions", environment="default") == 1
+    before = watcher.metrics().value("oldest_due_seconds", environment="default")
+    until(lambda: watcher.metrics().value("oldest_due_seconds", environment="default") > before, "it waits longer")
     served.airflows["default"].faults.clear()
     served.until_done("A", runs=1)
+    assert watcher.metrics().value("due_partitions") == 0
+    assert watcher.metrics().value("oldest_due_seconds") == 0
     until(lambda: watcher.metrics().value("requests_unanswered") == 0, "it answers again")
+
+
+def test_what_is_due_and_waits_for_a_limit_is_counted_until_it_is_taken_out(served: ServedWorld) -> None:
+    served.by_hand("A")
+    served.dependencies({"A": {"upstream": "R", "max_in_flight": 1}})
+    watcher = served.serve()
+    for day in (20, 21, 22):
+        served.complete("R", partition=f"2026-11-{day}T00:00:00Z")
+    until(lambda: watcher.metrics().value("due_partitions", environment="default") == 2, "two wait for the first")
+    assert watcher.metrics().value("due_partitions", environment="team_b") == 0
+    assert watcher.metrics().value("oldest_due_seconds", environment="default") > 0
+    served.dependencies({"other": "R"})
+    until(lambda: watcher.metrics().value("due_partitions") == 0, "nothing waits for R any more")
+    assert watcher.metrics().value("oldest_due_seconds") == 0
+
+
+def test_a_standby_knows_what_is_due_while_nobody_leads(served: ServedWorld) -> None:
+    served.by_hand("A")
+    served.dependencies({"A": {"upstream": "R", "max_in_flight": 1}})
+    served.serve()
+    standby = served.serve(leads=False)
+    for day in (20, 21):
+        served.complete("R", partition=f"2026-11-{day}T00:00:00Z")
+    until(lambda: standby.metrics().value("due_partitions", environment="default") == 1, "the standby decides, too")
+
+
+def test_watchers_with_different_files_are_counted(served: ServedWorld) -> None:
+    served.dependencies({"A": "R"})
+    watcher = served.serve()
+    other = served.directory / "other.json"
+    other.write_text(json.dumps({"A": "S"}))
+    standby = served.launch("--dependencies", str(other))
+    until(standby.is_ready, "it follows etcd")
+    for one in (watcher, standby):
+        until(lambda one=one: one.metrics().value("differing_files") == 1, "their files differ")  # type: ignore[misc]
+
+
+def test_revisions_that_etcd_has_named_and_the_watcher_has_not_read_are_its_lag(world: FaultyWorld) -> None:
+    world.dependencies({"A": "R"})
+    watcher, requests = world.watcher, EtcdRequests()
+    assert watcher is not None
+    metrics = WatcherMetrics(watcher, SystemClock(), requests)
+
+    def lag() -> float:
+        (found,) = (metric for metric in metrics.collect() if metric.name == "coordinator_watch_lag_revisions")
+        return float(found.samples[0].value)
+
+    assert lag() == 0
+    read = watcher.reconciler.cache.revision
+    requests.revision = read + 7
+    assert lag() == 7 - (watcher.reconciler.cache.revision - read)
+    requests.revision = 1  # etcd was restored
+    assert lag() == 0
 
 
 @pytest.mark.usefixtures("switching")
