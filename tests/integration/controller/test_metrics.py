@@ -37,7 +37,8 @@ WAITED = 40
 
 def documented() -> dict[str, set[str]]:
     """The metrics of the table, with their labels."""
-    rows = re.findall(r"^\| `(coordinator_\w+)` \|([^|]*)\|", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
+    section = DOCUMENT.read_text(encoding="utf-8").partition("\n## Metrics\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(coordinator_\w+)` \|([^|]*)\|", section, re.MULTILINE)
     return {name: set(re.findall(r"`(\w+)`", labels)) for name, labels in rows}
 
 
