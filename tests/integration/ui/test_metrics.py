@@ -11,6 +11,7 @@ from coordinator.store.embedded import EmbeddedEtcd
 from coordinator.store.keys import Keys
 from tests.integration.ui.conftest import EVIL, Etcd, Serve, Ui
 from tests.metrics import Scrape, scrape
+from tests.prometheus_files import OF_PROMETHEUS, alerts, expressions_of_the_dashboard, labels_in, metrics_in
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "metrics.md"
 
@@ -77,3 +78,16 @@ def test_while_etcd_is_away_it_says_for_how_long(serve: Serve, keys: Keys, tmp_p
         while later == 0:  # told in whole seconds
             later = scrape(ui.url).value("ui_etcd_away_seconds")
         assert 0 < later < 60
+
+
+def test_the_rules_and_the_dashboard_ask_for_nothing_that_the_page_does_not_tell(ui: Ui) -> None:
+    assert ui.get("/api/v1/explain/default/publish").status_code == 200
+    found = scrape(ui.url)
+    asked = [*(alert.expr for alert in alerts()), *expressions_of_the_dashboard()]
+    of_the_page = {expr: {one for one in metrics_in(expr) if one.startswith("coordinator_ui_")} for expr in asked}
+    assert {name for names in of_the_page.values() for name in names} == {
+        name for name in found.labels if name.startswith("coordinator_ui_")
+    }
+    for expr, names in of_the_page.items():
+        if names:
+            assert labels_in(expr) <= {label for name in names for label in found.labels[name]} | OF_PROMETHEUS
