@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from itertools import islice
 
 from coordinator.controller.clock import Clock
@@ -65,22 +65,28 @@ class Measuring:
         presences = map(read_presence, islice(list(self._cache.watchers.values()), PRESENCES))
         due = self._awaiting_start.since()
 
-        def place(target: Target) -> str:
-            return target.pipeline.environment if target.pipeline.environment in environments else ""
+        def count(found: Iterable[Target]) -> dict[str, int]:
+            return _folded(Counter(target.pipeline.environment for target in found), environments)
 
-        def count(targets: Iterable[Target]) -> dict[str, int]:
-            return dict.fromkeys(environments, 0) | Counter(map(place, targets))
-
-        oldest_due = dict.fromkeys(environments, 0.0)
+        oldest = dict.fromkeys(environments, now)
         for target, since in due.items():
-            oldest_due[place(target)] = max(oldest_due.get(place(target), 0.0), (now - since).total_seconds())
-        readiness = {(name, str(one)): 0 for name in environments for one in (Readiness.BUSY, Readiness.STUCK)}
+            name = target.pipeline.environment if target.pipeline.environment in environments else ""
+            oldest[name] = min(oldest.get(name, now), since)
+        in_all = Counter((target.pipeline.environment, readiness) for target, readiness in unsettled)
+        by_readiness = {
+            readiness: _folded(
+                {name: number for (name, one), number in in_all.items() if one is readiness}, environments
+            )
+            for readiness in (Readiness.BUSY, Readiness.STUCK)
+        }
         return Measures(
             queue=self._queue.depths(),
             queue_age=self._clock.monotonic() - self._queue_empty_at if self._queue else 0.0,
-            unsettled=readiness | Counter((place(target), str(one)) for target, one in unsettled),
+            unsettled={
+                (name, str(readiness)): number for readiness, of in by_readiness.items() for name, number in of.items()
+            },
             due=count(due),
-            oldest_due=oldest_due,
+            oldest_due={name: (now - since).total_seconds() for name, since in oldest.items()},
             blocked=count(blocked),
             late=count(self._lateness.targets()),
             held=self._cache.held,
@@ -91,3 +97,10 @@ class Measuring:
             unobserved={name: (now - cursors[name]).total_seconds() for name in environments if name in cursors},
             environments=environments,
         )
+
+
+def _folded(counts: Mapping[str, int], environments: Collection[str]) -> dict[str, int]:
+    """Counts by environment: 0 where there is nothing; those that are not configured together, as ``""``."""
+    folded = {name: counts.get(name, 0) for name in environments}
+    others = sum(count for name, count in counts.items() if name not in folded)
+    return folded | {"": others} if others else folded

@@ -317,7 +317,7 @@ class Watcher:
 
     def _failing_environments(self) -> Iterator[tuple[str, str]]:
         for dispatcher in self._dispatchers.all():
-            if (error := dispatcher.last_error) is not None:
+            if (error := dispatcher.present_error) is not None:
                 yield dispatcher.environment, error
 
     def _found_out(self) -> dict[str, str]:

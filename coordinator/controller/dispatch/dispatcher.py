@@ -243,6 +243,11 @@ class Dispatcher:
             return None
         return f"it has not answered any request for more than a minute: {self._unanswered}"
 
+    @property
+    def present_error(self) -> str | None:
+        """What the environment last said instead of an answer, while this watcher leads; ``None``: it answers."""
+        return self.last_error if self.term is not None else None
+
     def look(self, one: RunOrTask, *, timeout: float, followed: bool = False) -> None:
         """Look at a run or a task with one of the next looks.
 
@@ -275,11 +280,11 @@ class Dispatcher:
         return now >= self.look_not_before
 
     def measures(self) -> EnvironmentMeasures:
-        """In numbers. Any thread may ask."""
+        """In numbers. Any thread may ask. What was not answered in an earlier term says nothing of now."""
         return EnvironmentMeasures(
             waiting=self.admission.waiting + len(self._jobs),
             in_flight=len(self._under_way),
-            failures=self.failures,
+            failures=self.failures if self.term is not None else 0,
             answers=dict(self.answers),
             seconds=self.timings.snapshot(),
         )
