@@ -123,7 +123,15 @@ def test_each_event_of_which_a_section_speaks_exists() -> None:
     """A section that explains an event under an old name would not be found."""
     explained = (ROOT / "docs" / "log-events.md").read_text("utf-8")
     named = set(re.findall(r"`([a-z_]+\.[a-z_]+)`", section("What to do")))
-    keys = {"dependencies.json", "compat.etl_state", "sender.log", "etcd.endpoints", "etcd.prefix", "etcd.timeout"}
+    keys = {
+        "dependencies.json",
+        "coordinator.toml",
+        "compat.etl_state",
+        "sender.log",
+        "etcd.endpoints",
+        "etcd.prefix",
+        "etcd.timeout",
+    }
     known = set(re.findall(r"`((?:[a-z_]+)\.(?:[a-z_]+))[`:]", explained))
     settings = {name for name in named if name.startswith(("watcher.", "publication.")) and name not in known}
     assert named - known - keys - settings == set()
