@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from coordinator.cli.document_checkup import read_document, warning_of
-from coordinator.cli.files_output import file_problems, files_that_differ
+from coordinator.cli.files_output import differing_files, file_problems
 from coordinator.cli.finding import Finding, Grade
 from coordinator.cli.reporters_checkup import examine_reporters
 from coordinator.cli.runs_checkup import examine_observed, examine_sensors
@@ -359,7 +359,7 @@ def _watchers(store: EtcdStore, keys: Keys, settings: Settings) -> Iterator[Find
             problem,
             "correct the file, or publish it nevertheless: coordinator plan FILE says how",
         )
-    for difference in files_that_differ(presences):
+    for difference in differing_files(presences):
         yield Finding(Grade.WARNING, "dependencies files", difference, "give all of these watchers the same file")
 
 

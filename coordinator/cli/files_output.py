@@ -20,11 +20,11 @@ def file_problems(presences: Iterable[Presence]) -> dict[str, str]:
     }
 
 
-def files_that_differ(presences: Iterable[Presence]) -> Iterator[str]:
+def differing_files(presences: Iterable[Presence]) -> Iterator[str]:
     """For each owner whose watchers have different files: which watcher has which."""
-    from coordinator.store.presence import differing_files
+    from coordinator.store.presence import owners_with_different_files
 
-    for owner, by_file in differing_files(presences).items():
+    for owner, by_file in owners_with_different_files(presences).items():
         told = sorted((file_in_words(file), ", ".join(sorted(ids))) for file, ids in by_file.items())
         whose = "; ".join(f"{content} {ids}" for content, ids in told)
         yield f"watchers have different files for the document of {owner}: {whose}"

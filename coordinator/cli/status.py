@@ -12,7 +12,7 @@ import typer
 from coordinator.cli.attention_output import attention_as_json, attention_in_words, attention_table, more_in_words
 from coordinator.cli.connecting import etcd_of
 from coordinator.cli.failures import ExitCode
-from coordinator.cli.files_output import files_that_differ, taken_away, taken_away_in_words
+from coordinator.cli.files_output import differing_files, taken_away, taken_away_in_words
 from coordinator.cli.misplaced_states import misplaced_states
 from coordinator.cli.observed_output import observed_as_json, print_observed
 from coordinator.cli.options import ConfigOption, JsonOption, pipeline_of, spellings_of
@@ -245,7 +245,7 @@ def _print(answer: _Answer, nothing: str, *, everything: bool) -> None:
         *answer.missed.in_words(),
         *replicas.unknown,
         *answer.reporters.notes,
-        *files_that_differ(replicas.presences),
+        *differing_files(replicas.presences),
         *taken_away_in_words(reading.cache.published),
         *(f"warning: {one}" for one in answer.apart),
     ):

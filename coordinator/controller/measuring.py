@@ -19,7 +19,7 @@ from coordinator.model.references import Target
 from coordinator.model.trigger import Status
 from coordinator.model.view import Readiness, readable_record
 from coordinator.model.waits import WaitStatus
-from coordinator.store.presence import differing_files, read_presence
+from coordinator.store.presence import owners_with_different_files, read_presence
 
 PRESENCES = 256
 """Watchers whose files are compared. Whoever may write keys may write any number."""
@@ -93,7 +93,7 @@ class Measuring:
             publications={owner: one.version for owner, one in published.items() if isinstance(one, Publication)},
             sensors={str(answer): sum(one.status is answer for one in waits) for answer in WaitStatus},
             longest_wait=max((now - min(waiting_since)).total_seconds(), 0.0) if waiting_since else 0.0,
-            differing_files=len(differing_files(presences)),
+            differing_files=len(owners_with_different_files(presences)),
             unobserved={name: (now - cursors[name]).total_seconds() for name in environments if name in cursors},
             environments=environments,
         )

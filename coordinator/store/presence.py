@@ -139,7 +139,7 @@ class Presence:
         return json.dumps({name: value for name, value in asdict(self).items() if value is not None}).encode()
 
 
-def differing_files(presences: Iterable[Presence]) -> dict[str, dict[PresentFile, list[str]]]:
+def owners_with_different_files(presences: Iterable[Presence]) -> dict[str, dict[PresentFile, list[str]]]:
     """For each owner whose watchers have different files: which watchers, by id, have which."""
     by_owner: dict[str, dict[PresentFile, list[str]]] = {}
     for presence in presences:
