@@ -57,6 +57,8 @@ class WatcherMetrics(Collector):
     def _of_the_watcher(self) -> Iterator[Metric]:
         health = self._watcher.health()
         yield gauge("build_info", "Always 1; the version is its label.", {__version__: 1}, "version")
+        kinds = dict.fromkeys(self._watcher.kinds.items(), 1)
+        yield gauge("environment_info", "Always 1; what runs there is its label.", kinds, "environment", "kind")
         yield gauge("leader", "Whether this watcher leads.", health.leads)
         yield gauge("connected", "Whether everything in etcd has been read and the watch is alive.", health.connected)
         yield gauge("idle", "Whether nothing waits to be decided, written, asked or sent.", health.idle)

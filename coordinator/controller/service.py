@@ -302,6 +302,11 @@ class Watcher:
         return self._reporters.in_numbers(self._clock.now())
 
     @property
+    def kinds(self) -> dict[str, str]:
+        """What runs in each configured environment: ``airflow``, ``command``, ..."""
+        return {name: environment.kind for name, environment in self._settings.environments.items()}
+
+    @property
     def changes_waiting(self) -> int:
         """The number of changes that were read from etcd and are not handled yet. Safe from any thread."""
         return self._inbox.changes_waiting

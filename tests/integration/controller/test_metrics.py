@@ -90,6 +90,7 @@ def test_metrics_say_how_a_watcher_and_its_environments_are_doing(watcher: Servi
     assert found.value("decisions_total") >= 4
     assert found.value("decisions_total", outcome="fire") >= 2, "A and B"
     assert found.value("decisions_total", outcome="settled") >= 1
+    assert [*found.values("decisions_total", outcome="skip")] == [0], "it is there before it happens"
     assert found.value("request_seconds_count", environment="default", kind="start") == 1
     assert 0 < found.value("request_seconds_sum", environment="default", kind="start") < 60
     for kind in ("range", "txn", "lease"):
