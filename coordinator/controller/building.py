@@ -17,6 +17,7 @@ from coordinator.controller.leading.catching_up import CatchingUp
 from coordinator.controller.leading.term import Term
 from coordinator.controller.measuring import Measuring
 from coordinator.controller.pace import Pace
+from coordinator.controller.queue.awaiting_start import AwaitingStart
 from coordinator.controller.queue.postponed import Postponed
 from coordinator.controller.queue.rechecks import Rechecks
 from coordinator.controller.queue.work_queue import WorkQueue
@@ -153,6 +154,7 @@ def build(
             store=store, keys=keys, cache=cache, propagation=propagation, limits=options.retention, clock=clock
         )
     rechecks = Rechecks()
+    awaiting_start = AwaitingStart(propagation)
     lateness = Lateness(counters, unsure=timedelta(seconds=2 * settings.lease_ttl))
     scheduling = Scheduling(
         propagation,
@@ -161,7 +163,7 @@ def build(
         reconcile=reconcile,
         dispatchers=dispatchers,
         lateness=lateness,
-        readers=(rechecks, breakage),
+        readers=(rechecks, breakage, awaiting_start),
     )
     catching_up = CatchingUp(propagation, options.pace)
     heartbeat = HeartbeatWriter(store, keys, missed_after=settings.missed_after)
@@ -230,5 +232,13 @@ def build(
             breakage=breakage,
         ),
         review=Review(cache, propagation),
-        measuring=Measuring(cache, propagation, queue=queue, dispatchers=dispatchers, lateness=lateness, clock=clock),
+        measuring=Measuring(
+            cache,
+            propagation,
+            queue=queue,
+            awaiting_start=awaiting_start,
+            dispatchers=dispatchers,
+            lateness=lateness,
+            clock=clock,
+        ),
     )

@@ -48,6 +48,7 @@ from coordinator.runners.port import (
     RunOrTask,
     StartRequest,
 )
+from coordinator.store.timings import Timings
 
 PREFETCH = 4
 """So many times the requests that run at once have a slot: the intents of several are written in one transaction."""
@@ -106,6 +107,7 @@ class Dispatcher:
     :ivar last_error: what the environment last said instead of an answer.
     :ivar looks_sent: how many looks have gone out.
     :ivar answers: counts of outcomes, by what was done and how it ended.
+    :ivar timings: how long what went out took, by what was done.
     :ivar known_revision: the latest of etcd that was known when requests were sent last.
     :ivar term: the term (create revision of the leader key) in which requests are decided.
     """
@@ -137,6 +139,7 @@ class Dispatcher:
         self._unanswered = ""
         self.looks_sent = 0
         self.answers: Counter[tuple[str, str]] = Counter()
+        self.timings = Timings()
         self.known_revision = 0
         self.term: int | None = None
         self.admission = Admission(
@@ -214,7 +217,10 @@ class Dispatcher:
             self.last_error = None
         failed = isinstance(message.error, EnvironmentUnavailable)
         answered = message.error is None or isinstance(message.error, RequestRefused)
-        self.answers[_doing(message), _ending(message)] += 1
+        doing, ending = _doing(message), _ending(message)
+        self.answers[doing, ending] += 1
+        if ending != "not_sent":
+            self.timings.note(doing, seconds=message.seconds)
         if isinstance(message, LookDone):
             self._looks.finished(message)
             if failed or answered:
@@ -236,6 +242,11 @@ class Dispatcher:
         if not (waits and self.failures) or now - self._unanswered_since < AWAY_AFTER:
             return None
         return f"it has not answered any request for more than a minute: {self._unanswered}"
+
+    @property
+    def present_error(self) -> str | None:
+        """What the environment last said instead of an answer, while this watcher leads; ``None``: it answers."""
+        return self.last_error if self.term is not None else None
 
     def look(self, one: RunOrTask, *, timeout: float, followed: bool = False) -> None:
         """Look at a run or a task with one of the next looks.
@@ -269,12 +280,13 @@ class Dispatcher:
         return now >= self.look_not_before
 
     def measures(self) -> EnvironmentMeasures:
-        """In numbers. Any thread may ask."""
+        """In numbers. Any thread may ask. What was not answered in an earlier term says nothing of now."""
         return EnvironmentMeasures(
             waiting=self.admission.waiting + len(self._jobs),
             in_flight=len(self._under_way),
-            failures=self.failures,
+            failures=self.failures if self.term is not None else 0,
             answers=dict(self.answers),
+            seconds=self.timings.snapshot(),
         )
 
     def is_idle(self) -> bool:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import enum
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from time import monotonic
 from typing import Protocol
 
 import structlog
@@ -43,7 +44,10 @@ class Effect(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EffectDone:
-    """A message: the result of a request or a question. Exactly one of ``outcome`` and ``error`` is set."""
+    """A message: the result of a request or a question. Exactly one of ``outcome`` and ``error`` is set.
+
+    :ivar seconds: how long it took.
+    """
 
     environment: str
     target: Target
@@ -51,6 +55,7 @@ class EffectDone:
     effect: Effect
     outcome: Outcome | None = None
     error: CoordinatorError | None = None
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +64,14 @@ class LookDone:
 
     :ivar asked_at: before the question was sent: what it saw is at least that new, and may be no newer.
     :ivar known_revision: the latest of etcd that was known then.
+    :ivar seconds: how long it took.
     """
 
     environment: str
     asked_at: datetime
     known_revision: int
     looked: Looked
+    seconds: float = 0.0
 
     @property
     def error(self) -> CoordinatorError | None:
@@ -130,6 +137,11 @@ class RequestJob:
 
     def run(self, environment: str, runner: Runner, guard: Guard, *, term: int | None, timeout: float) -> EffectDone:
         """Do the job. Raises nothing."""
+        began = monotonic()
+        done = self._do(environment, runner, guard, term=term, timeout=timeout)
+        return replace(done, seconds=monotonic() - began)
+
+    def _do(self, environment: str, runner: Runner, guard: Guard, *, term: int | None, timeout: float) -> EffectDone:
         target, token, effect = self.target, self.request.token, self.effect
         try:
             if effect is Effect.START:
@@ -162,14 +174,14 @@ def look_job(
     """
 
     def run() -> LookDone:
-        asked_at = now()
+        asked_at, began = now(), monotonic()
         try:
             looked = runner.look(asked, timeout=timeout)
         except CoordinatorError as error:
             looked = Looked(unanswered=frozenset(asked), error=error.with_traceback(None))
         except Exception as error:  # noqa: BLE001 - a defect of a runner must not stop the watcher
             looked = Looked(unanswered=frozenset(asked), error=_defect("look", error))
-        return LookDone(environment, asked_at, known_revision, looked)
+        return LookDone(environment, asked_at, known_revision, looked, monotonic() - began)
 
     return run
 
