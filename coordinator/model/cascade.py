@@ -268,6 +268,8 @@ class _Simulation:
         ]
 
     def _starts(self, decision: Decision) -> bool:
+        if decision.retries:
+            decision = replace(decision, ready=True)  # once its time has come
         if self._environments is None:
             return decision.fires
         startable = decision.target.pipeline.environment in self._environments
@@ -371,7 +373,8 @@ class _Simulation:
         if known is None and self._attempt_of(target).run_id is None:
             return How.CREATE
         node = self._graph.node(target.pipeline)
-        return How.NEW_RUN if node is not None and node.downstream.rerun is Rerun.NEW_RUN else How.CLEAR
+        is_new = node is not None and node.downstream.rerun is Rerun.NEW_RUN and not decision.retries
+        return How.NEW_RUN if is_new else How.CLEAR
 
     def _attempt_of(self, target: Target) -> Attempt:
         """The attempt in its state."""
