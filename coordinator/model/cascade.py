@@ -236,7 +236,9 @@ class _Simulation:
                     self._orders[target] = SeenOrder(GivenOrder(what), self._next_revision())
                 case State():
                     attempt = self._attempt_of(target)
-                    self._states[target] = SeenState(RunState(what, attempt, self._now), self._next_revision())
+                    self._states[target] = SeenState(
+                        RunState(what, attempt, self._now, marked=True), self._next_revision()
+                    )
         self._note(self._propagation.refresh(change))
 
     def release(self, pipeline: PipelineRef) -> None:

@@ -45,7 +45,7 @@ from coordinator.model.lateness import due_by
 from coordinator.model.order import GivenOrder, Order
 from coordinator.model.partitions import FixedKey, Latest
 from coordinator.model.references import Target
-from coordinator.model.retries import retry_of, time_limit_of
+from coordinator.model.retries import Retry, retry_of, time_limit_of
 from coordinator.model.runstate import RunState
 from coordinator.model.sensors import EvaluatedSensor, completions_of, evaluate_sensors
 from coordinator.model.tasks import readiness_of
@@ -84,8 +84,7 @@ class Decision(msgspec.Struct, frozen=True):
     :ivar recheck_at: when the passing of time may change the decision.
     :ivar clears: the sensors that firing now clears, with what is below them, instead of the whole run.
     :ivar by_sensors: it is due or out of date because of its sensors, and for no other reason.
-    :ivar retry_at: its run has failed, and is started again then, unless something new starts it before; ``None``: no
-        retry is to come.
+    :ivar retry: its run has failed, and is started again by this, unless something new starts it before.
     :ivar retries: firing now is that retry.
     :ivar stops_at: its present attempt is stopped then, if it still goes on.
     :ivar sensors: all sensors of its present run that are cleared when their upstream completes again, evaluated.
@@ -110,7 +109,7 @@ class Decision(msgspec.Struct, frozen=True):
     clears: tuple[SeenWait, ...] = ()
     sensors: tuple[EvaluatedSensor, ...] = ()
     by_sensors: bool = False
-    retry_at: datetime | None = None
+    retry: Retry | None = None
     retries: bool = False
     stops_at: datetime | None = None
 
@@ -270,20 +269,18 @@ def _with_attempts(
     What is new starts a pipeline as always, instead of a retry. A retry is no rerun: the rerun policy does not matter.
     While it is to come, the pipeline is busy, so that nothing below sees the failure.
     """
-    stops_at, retry_at = time_limit_of(record, state, downstream), retry_of(record, state, downstream)
-    if stops_at is None and retry_at is None:
+    stops_at, retry = time_limit_of(record, state, downstream), retry_of(record, state, downstream)
+    if stops_at is None and retry is None:
         return decision
+    moments = (decision.recheck_at, stops_at, retry.at if retry is not None else None)
     decision = msgspec.structs.replace(
         decision,
         stops_at=stops_at,
-        retry_at=retry_at,
-        recheck_at=min(
-            (one for one in (decision.recheck_at, stops_at, retry_at) if one is not None and one > view.now),
-            default=None,
-        ),
+        retry=retry,
+        recheck_at=min((one for one in moments if one is not None and one > view.now), default=None),
     )
     starts_anew = decision.due and Obstacle.WAITS_FOR_RELEASE not in decision.obstacles
-    if retry_at is None or record is None or starts_anew:
+    if retry is None or record is None or starts_anew:
         return decision
     obstacles = decision.obstacles - {Obstacle.WAITS_FOR_RELEASE}
     is_kept_back = not obstacles <= {Obstacle.IN_FLIGHT, Obstacle.RUNNING}
@@ -292,7 +289,7 @@ def _with_attempts(
     )
     if decision.ignored:
         return decision  # what is new is consumed first
-    ready = view.now >= retry_at
+    ready = view.now >= retry.at
     return msgspec.structs.replace(
         decision, ready=ready, retries=True, inputs={}, wave=record.wave if ready else 0, order=0
     )

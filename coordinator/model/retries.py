@@ -11,10 +11,24 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import msgspec
+
 from coordinator.model.dependencies import Downstream
 from coordinator.model.durations import after
 from coordinator.model.runstate import Attempt, RunState, State
 from coordinator.model.trigger import Status, TriggerRecord
+
+
+class Retry(msgspec.Struct, frozen=True):
+    """A retry that is to come. :ivar at: from then on. :ivar number: from 1. :ivar most: so many are allowed."""
+
+    at: datetime
+    number: int
+    most: int
+
+    def __str__(self) -> str:
+        return f"retry {self.number} of {self.most}"
+
 
 _AT_ONCE = datetime.min.replace(tzinfo=UTC)
 
@@ -24,8 +38,8 @@ def has_retries_left(record: TriggerRecord, downstream: Downstream) -> bool:
     return record.retried < downstream.retries
 
 
-def retry_of(record: TriggerRecord | None, state: RunState | None, downstream: Downstream) -> datetime | None:
-    """The moment from which on a failed run is to be started again; ``None``: it is not.
+def retry_of(record: TriggerRecord | None, state: RunState | None, downstream: Downstream) -> Retry | None:
+    """When a failed run is to be started again; ``None``: it is not.
 
     A failure that a person has marked (``coordinator mark``) is a decision, and stands.
 
@@ -36,7 +50,14 @@ def retry_of(record: TriggerRecord | None, state: RunState | None, downstream: D
     if not has_retries_left(record, downstream) or not _is_of_our_run(record, state.attempt):
         return None
     ended = state.completed_at or record.when or _AT_ONCE
-    return after(ended, downstream.retry_delay)
+    return Retry(after(ended, downstream.retry_delay), record.retried + 1, downstream.retries)
+
+
+def are_used_up(record: TriggerRecord | None, state: RunState | None, downstream: Downstream) -> bool:
+    """Whether a run failed, and would be started again if it had not been as often as allowed."""
+    if record is None or state is None or state.state is not State.FAILED or not downstream.retries:
+        return False
+    return not has_retries_left(record, downstream) and _is_of_our_run(record, state.attempt)
 
 
 def attempt_to_stop(record: TriggerRecord | None, state: RunState | None) -> Attempt | None:

@@ -221,8 +221,8 @@ _POLICIES = ("ignore", "hold", "new_run")
 
 @pytest.mark.promise("retries")
 def case_retry_where_news_is_ignored_or_held(world: World) -> None:
-    """A -> D (1 retry, rerun ``ignore``), A -> H (the same, ``hold``). A completes again while both run; both fail: they
-    are started again all the same, and what is new waits as ever."""
+    """A -> D (1 retry, rerun ``ignore``), A -> H (the same, ``hold``). A completes again while both run; both fail:
+    they are started again all the same, and what is new waits as ever."""
     policies = {"D": "ignore", "H": "hold"}
     world.dependencies({name: {"upstream": "A", "retries": 1, "rerun": rerun} for name, rerun in policies.items()})
     world.by_hand("D", "H")
@@ -267,8 +267,8 @@ def case_people_and_retries(world: World) -> None:
 
 @pytest.mark.promise("retries")
 def case_cleared_by_hand_just_before_a_retry(world: World) -> None:
-    """A -> D (1 retry). While no watcher runs, D fails, a person clears it, and it waits silently in Airflow's queue: it
-    is not started once more by the coordinator."""
+    """A -> D (1 retry). While no watcher runs, D fails, a person clears it, and it waits silently in Airflow's queue:
+    it is not started once more by the coordinator."""
     world.dependencies(_with_retries(1))
     world.by_hand("D")
     world.first_run("A")
@@ -286,8 +286,8 @@ def case_cleared_by_hand_just_before_a_retry(world: World) -> None:
 
 @pytest.mark.promise("retries")
 def case_only_our_runs_are_retried(world: World) -> None:
-    """A -> D (1 retry). A person runs D in a partition in which the coordinator has not: it fails, and stays so. So does
-    a run that was deleted after it failed."""
+    """A -> D (1 retry). A person runs D in a partition in which the coordinator has not: it fails, and stays so. So
+    does a run that was deleted after it failed."""
     world.dependencies(_with_retries(1, retry_delay="5 minutes"))
     world.by_hand("D")
     world.trigger("D", partition=OTHER)
@@ -342,6 +342,66 @@ def case_leader_away_during_the_delay(world: World) -> None:
     world.start_watcher()
     world.settle_until(lambda: world.requests("D") == 2, "the retry comes")
     assert _below(world) == (0, 0, 0)
+
+
+@pytest.mark.promise("timeouts")
+def case_timeout_and_retry(world: World) -> None:
+    """A -> D (1 retry, timeout). D goes on for too long: it is stopped, that counts as a failure, and it is started
+    again. The second attempt is stopped, too: then its failure is seen below, once."""
+    world.dependencies(_with_retries(1, timeout="100 seconds"))
+    world.by_hand("D")
+    world.first_run("A")
+    world.start("D")
+    world.settle_until(lambda: world.requests("D") == 2, "it is stopped, and started again")
+    assert _below(world) == (0, 0, 0)
+    world.start("D")
+    world.settle_until(lambda: world.runs("E") == 1, "it is stopped again")
+    world.settle()
+    assert (world.runs("D"), world.requests("D"), _below(world)) == (2, 2, (0, 1, 1))
+
+
+@pytest.mark.promise("timeouts")
+def case_timeout_is_of_an_attempt(world: World) -> None:
+    """A -> D (timeout). D ends in time, and runs again for another wave: the limit counts anew. What a person runs in
+    another partition may take any time."""
+    world.dependencies(_with_retries(0, timeout="150 seconds"))
+    world.by_hand("D")
+    world.first_run("A")
+    world.run("D")
+    world.settle()
+    world.trigger("D", partition=OTHER)
+    world.start("D", partition=OTHER)
+    world.rerun("A")
+    world.settle()
+    world.start("D")
+    world.settle()
+    world.finish("D")
+    world.settle()
+    assert (world.runs("D"), _below(world)) == (2, (2, 0, 2))
+    world.settle()
+    world.finish("D", partition=OTHER)
+    assert world.runs("D", partition=OTHER) == 1
+
+
+@pytest.mark.promise("timeouts")
+def case_timeout_passes_without_a_leader(world: World) -> None:
+    """A -> D (timeout). No watcher runs when its time is over, and D's environment reports nothing: the next watcher
+    stops it at once."""
+    world.dependencies({"team_b/D": {"upstream": "A", "timeout": "90 seconds"}, "F": _on_failure("team_b/D")})
+    world.silence("team_b")
+    world.by_hand("team_b/D")
+    world.first_run("A")
+    world.start("team_b/D")
+    world.stop_watcher()
+    world.settle()
+    world.settle()
+    world.start_watcher()
+    world.settle()
+    assert (world.runs("team_b/D"), world.requests("team_b/D"), world.runs("F")) == (1, 1, 1)
+
+
+def _on_failure(name: str) -> dict[str, Any]:
+    return {"upstream": {"pipeline": name, "on": "failure"}}
 
 
 CASES: dict[str, Case] = {name: script for name, script in globals().items() if name.startswith("case_")}

@@ -60,10 +60,9 @@ class EntryReader:
                 return None
             if "upstream" not in fields:
                 self._findings.add(cursor, "'upstream' is missing", "say what the pipeline waits for")
-                for name in OF_OUR_RUNS:
-                    if name in fields:
-                        reason = f"{name!r} is for runs that the coordinator starts, and it starts none without 'upstream'"
-                        self._findings.add(fields[name].at_key(), reason, "say it in the DAG, or name an 'upstream'")
+                for name in filter(fields.__contains__, OF_OUR_RUNS):
+                    reason = f"{name!r} without 'upstream': it is about runs that the coordinator starts"
+                    self._findings.add(fields[name].at_key(), reason, "say it in the DAG itself")
                 return None
             cursor = fields["upstream"]
         condition = self._condition(cursor, pipeline)
@@ -103,7 +102,9 @@ class EntryReader:
         if delay is not None and retries is None:
             self._findings.add(delay.at_key(), "'retry_delay' without 'retries'", "say how often it is started again")
         return {
-            "retries": (self._fields.whole_number(retries, least=0, most=MOST_RETRIES) or 0) if retries else 0,
+            "retries": (self._fields.whole_number(retries, least=0, most=MOST_RETRIES) or 0)
+            if retries is not None
+            else 0,
             "retry_delay": (self._fields.duration(delay) if delay is not None else None) or timedelta(0),
             "timeout": self._fields.duration(timeout) if timeout is not None else None,
         }
