@@ -214,8 +214,8 @@ class RunnerConversations:
 
         with ThreadPoolExecutor(playground.at_once) as pool:
             outcomes = list(pool.map(meet_and_start, range(playground.at_once)))
-        first = happened(outcomes[0])
-        assert all(is_same_attempt(happened(one), first) for one in outcomes)
+        first, *others = sorted(map(happened, outcomes), key=lambda run: not run.is_estimated)
+        assert all(is_same_attempt(one, first) for one in others)
 
     def test_our_run_id_with_another_token_is_from_another_life(self, playground: Playground) -> None:
         request = create(playground.quick, date=some_date())

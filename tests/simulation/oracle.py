@@ -274,8 +274,9 @@ def countable(wiring: Wiring, *, refused: set[PipelineRef]) -> set[PipelineRef]:
     """The pipelines of which the oracle can say how often they run.
 
     Not ``settle: direct``; not what is started again when it fails, or stopped; not what stands on the newest partition
-    of another, for which of several comes last nobody can say; not what hangs on the time that it takes; nothing below these. Nor what need not wait for one that its
-    environment refused for a while: it may go without, and once more with it.
+    of another, for which of several comes last nobody can say; not what hangs on the time that it takes; nothing below
+    these. Nor what need not wait for one that its environment refused for a while: it may go without, and once more
+    with it.
 
     :param refused: what was blocked on the way.
     """

@@ -400,6 +400,19 @@ def case_timeout_passes_without_a_leader(world: World) -> None:
     assert (world.runs("team_b/D"), world.requests("team_b/D"), world.runs("F")) == (1, 1, 1)
 
 
+@pytest.mark.promise("timeouts")
+def case_timeout_of_a_queued_run(world: World) -> None:
+    """A -> D (timeout). D waits in its queue for longer than that: it is stopped there, and its failure is seen."""
+    world.dependencies(_with_retries(0, timeout="2 seconds"))
+    world.by_hand("D")
+    world.by_hand("A")
+    world.trigger("A")
+    world.run("A")
+    world.settle_until(lambda: world.runs("F") == 1, "it is stopped")
+    world.settle()
+    assert (world.runs("D"), world.requests("D"), _below(world)) == (0, 1, (0, 1, 1))
+
+
 def _on_failure(name: str) -> dict[str, Any]:
     return {"upstream": {"pipeline": name, "on": "failure"}}
 
@@ -413,4 +426,5 @@ ON_REAL_ETCD = [
     "case_retry_by_a_frozen_leader",
     "case_retry_while_away",
     "case_retry_of_a_held_pipeline",
+    "case_timeout_of_a_queued_run",
 ]

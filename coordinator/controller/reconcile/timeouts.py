@@ -103,16 +103,16 @@ class Timeouts:
         one = self._overdue.get(target)
         match outcome:
             case Happened(run):
-                self._say(one, target, "run.stopped", run_id=run.run_id, state=str(run.state))
+                self.say("run.stopped", one, target, run_id=run.run_id, state=str(run.state))
                 if run.state.is_terminal:
                     self._report(target, run)
             case NotHappened(reason):
-                self._say(one, target, "run.not_stopped", reason=reason)
+                self.say("run.not_stopped", one, target, reason=reason)
                 self._follow(target)  # etcd does not know of it yet
             case Refused(status, answer):
-                self._say(one, target, "run.not_stopped", reason=f"{status}: {answer}")
+                self.say("run.not_stopped", one, target, reason=f"{status}: {answer}")
             case _ if not isinstance(message.error, LeadershipLost):
-                self._say(one, target, "run.not_stopped", reason=str(message.error))
+                self.say("run.not_stopped", one, target, reason=str(message.error))
         if one is not None:
             one.at = now + (REFUSED_AFTER if isinstance(outcome, Refused) else AGAIN_AFTER)
 
@@ -143,7 +143,7 @@ class Timeouts:
         if record is not None and record.run_id is not None:
             self._checks.follow(target, RunRef(target.pipeline.dag_id, record.run_id))
 
-    def _say(self, one: _Overdue | None, target: Target, event: str, **more: str) -> None:
+    def say(self, event: str, one: _Overdue | None, target: Target, **more: str) -> None:
         """Log it, and count what was stopped, unless it is the same as before."""
         said = f"{event} {more.get('reason', '')}"
         if one is None or one.said == said:

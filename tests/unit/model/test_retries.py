@@ -150,7 +150,7 @@ def test_a_held_one_waits_and_shows_no_failure() -> None:
     situation = Situation()
     situation.facts.holds[D] = Hold(why="a test", who="it")
     held = situation.decide(NOON + 20 * MINUTE)
-    assert (held.readiness, held.fires, held.obstacles) == (Readiness.STUCK, False, {Obstacle.HELD})
+    assert (held.readiness, held.fires, held.obstacles) == (Readiness.STUCK, False, frozenset({Obstacle.HELD}))
     assert not situation.decide(NOON + 20 * MINUTE, F).fires
 
 
