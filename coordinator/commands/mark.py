@@ -49,6 +49,7 @@ def mark(
     looked_at: int,
     record_at: int | None = None,
     attempt: Attempt | None = None,
+    confirm: bool = False,
 ) -> Mark:
     """Set the state of a pipeline's present attempt in a partition, and record it as an act.
 
@@ -61,6 +62,7 @@ def mark(
         compare it. A run that the coordinator has started meanwhile changes the record first, and would be another
         attempt.
     :param attempt: the attempt to mark, if it is not the one in the state: the run that is in flight.
+    :param confirm: mark it although it has this state already: a failure is to stand, and no retry to come.
     :raises CoordinatorError: it has no runs.
     :raises ChangedMeanwhile: the state or the record has changed.
     """
@@ -71,7 +73,8 @@ def mark(
     revision = 0 if present is None else present.mod_revision
     before = None if present is None else read_run_state(present.value)
     if revision == looked_at:
-        if isinstance(before, RunState) and before.state is state and attempt in (None, before.attempt):
+        is_so = isinstance(before, RunState) and before.state is state and attempt in (None, before.attempt)
+        if is_so and isinstance(before, RunState) and (before.marked or not confirm):
             return Mark(before, before, revision, changed=False)
         document = _document(b"" if present is None else present.value, before, attempt)
         marked = document.model_copy(

@@ -33,6 +33,7 @@ from coordinator.controller.reconcile.reconcile import Policy, Reconcile
 from coordinator.controller.reconcile.review import Review
 from coordinator.controller.reconcile.scheduling import Scheduling
 from coordinator.controller.reconcile.task_observer import TaskObserver
+from coordinator.controller.reconcile.timeouts import Timeouts
 from coordinator.controller.reconcile.trigger_log import TriggerLog
 from coordinator.controller.reconcile.upstream_checks import Checks
 from coordinator.controller.reconcile.waits import WaitController
@@ -87,6 +88,7 @@ class Parts:
     sweeper: Sweeper | None
     rechecks: Rechecks
     lateness: Lateness
+    timeouts: Timeouts
     events: EventHandler
     catching_up: CatchingUp
     heartbeat: HeartbeatWriter
@@ -156,6 +158,15 @@ def build(
     rechecks = Rechecks()
     awaiting_start = AwaitingStart(propagation)
     lateness = Lateness(counters, unsure=timedelta(seconds=2 * settings.lease_ttl))
+    timeouts = Timeouts(
+        propagation,
+        cache,
+        dispatchers=dispatchers,
+        checks=checks,
+        ledger=ledger,
+        counters=counters,
+        clock=clock,
+    )
     scheduling = Scheduling(
         propagation,
         queue,
@@ -163,7 +174,7 @@ def build(
         reconcile=reconcile,
         dispatchers=dispatchers,
         lateness=lateness,
-        readers=(rechecks, breakage, awaiting_start),
+        readers=(rechecks, breakage, awaiting_start, timeouts),
     )
     catching_up = CatchingUp(propagation, options.pace)
     heartbeat = HeartbeatWriter(store, keys, missed_after=settings.missed_after)
@@ -200,6 +211,7 @@ def build(
         sweeper=sweeper,
         rechecks=rechecks,
         lateness=lateness,
+        timeouts=timeouts,
         events=EventHandler(
             cache,
             propagation,

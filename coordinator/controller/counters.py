@@ -32,6 +32,7 @@ class Counters:
     :ivar skipped_catching_up: partitions given up because they were missed (``catchup``).
     :ivar expired: states ignored because retention had removed their partition.
     :ivar miscounted: wide conditions whose counts disagreed with the decision: a mistake in the coordinator.
+    :ivar stopped: runs that were stopped because they took longer than their timeout.
     :ivar broken: targets that could not be decided or acted on because of a mistake in the coordinator.
     :ivar triggers: what became of triggers, by environment and outcome; :meth:`count_trigger` adds to it.
     :ivar trigger_seconds: from the newest completion that a trigger stands on to the answer to its request.
@@ -45,6 +46,7 @@ class Counters:
     broken: int = 0
     miscounted: int = 0
     decisions: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(DECISIONS, 0)))
+    stopped: int = 0
     triggers: Counter[tuple[str, str]] = field(default_factory=Counter)
     trigger_seconds: Histogram = field(default_factory=_trigger_seconds, compare=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)

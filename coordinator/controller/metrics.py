@@ -25,6 +25,7 @@ from coordinator.version import __version__
 _COUNTERS = {
     "events": "Changes of run states that were read.",
     "late": "Partitions that became late while this watcher led.",
+    "stopped": "Runs that were stopped because they took longer than their timeout.",
     "expired": "States ignored because retention had removed their partition.",
     "broken": "Targets about which nothing can be decided, by a mistake in the coordinator.",
     "miscounted": "Wide conditions that were counted wrongly and decided about again, by a mistake in the coordinator.",

@@ -236,7 +236,9 @@ class _Simulation:
                     self._orders[target] = SeenOrder(GivenOrder(what), self._next_revision())
                 case State():
                     attempt = self._attempt_of(target)
-                    self._states[target] = SeenState(RunState(what, attempt, self._now), self._next_revision())
+                    self._states[target] = SeenState(
+                        RunState(what, attempt, self._now, marked=True), self._next_revision()
+                    )
         self._note(self._propagation.refresh(change))
 
     def release(self, pipeline: PipelineRef) -> None:
@@ -268,6 +270,8 @@ class _Simulation:
         ]
 
     def _starts(self, decision: Decision) -> bool:
+        if decision.retries:
+            decision = replace(decision, ready=True)  # once its time has come
         if self._environments is None:
             return decision.fires
         startable = decision.target.pipeline.environment in self._environments
@@ -371,7 +375,8 @@ class _Simulation:
         if known is None and self._attempt_of(target).run_id is None:
             return How.CREATE
         node = self._graph.node(target.pipeline)
-        return How.NEW_RUN if node is not None and node.downstream.rerun is Rerun.NEW_RUN else How.CLEAR
+        is_new = node is not None and node.downstream.rerun is Rerun.NEW_RUN and not decision.retries
+        return How.NEW_RUN if is_new else How.CLEAR
 
     def _attempt_of(self, target: Target) -> Attempt:
         """The attempt in its state."""

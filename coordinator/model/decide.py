@@ -29,7 +29,7 @@ from coordinator.model.assets.completions import producer_of
 from coordinator.model.assets.completions import readiness_of as readiness_of_asset
 from coordinator.model.assets.names import is_asset, is_of_assets
 from coordinator.model.consumption import Consumed, Inputs
-from coordinator.model.dependencies import OnLate, Rerun, Settle
+from coordinator.model.dependencies import Downstream, OnLate, Rerun, Settle
 from coordinator.model.evaluation import (
     HOLDS,
     IF_REPAIRED,
@@ -45,6 +45,7 @@ from coordinator.model.lateness import due_by
 from coordinator.model.order import GivenOrder, Order
 from coordinator.model.partitions import FixedKey, Latest
 from coordinator.model.references import Target
+from coordinator.model.retries import Retry, retry_of, time_limit_of
 from coordinator.model.runstate import RunState
 from coordinator.model.sensors import EvaluatedSensor, completions_of, evaluate_sensors
 from coordinator.model.tasks import readiness_of
@@ -83,6 +84,9 @@ class Decision(msgspec.Struct, frozen=True):
     :ivar recheck_at: when the passing of time may change the decision.
     :ivar clears: the sensors that firing now clears, with what is below them, instead of the whole run.
     :ivar by_sensors: it is due or out of date because of its sensors, and for no other reason.
+    :ivar retry: its run has failed, and is started again by this, unless something new starts it before.
+    :ivar retries: firing now is that retry.
+    :ivar stops_at: its present attempt is stopped then, if it still goes on.
     :ivar sensors: all sensors of its present run that are cleared when their upstream completes again, evaluated.
     """
 
@@ -105,6 +109,9 @@ class Decision(msgspec.Struct, frozen=True):
     clears: tuple[SeenWait, ...] = ()
     sensors: tuple[EvaluatedSensor, ...] = ()
     by_sensors: bool = False
+    retry: Retry | None = None
+    retries: bool = False
+    stops_at: datetime | None = None
 
     @property
     def fires(self) -> bool:
@@ -190,7 +197,7 @@ def decide_without_sensors(graph: Graph, view: View, target: Target) -> Decision
         readiness = Readiness.SETTLED
     else:
         readiness = _readiness_by_inputs(evaluated, due=due, is_kept_back=bool(obstacles))
-    return Decision(
+    decision = Decision(
         target=target,
         readiness=readiness,
         due=due and not ignores and not skips,
@@ -208,6 +215,7 @@ def decide_without_sensors(graph: Graph, view: View, target: Target) -> Decision
         skips=skips,
         recheck_at=_recheck_at(view, inputs, deadline) if has_pending_change else None,
     )
+    return _with_attempts(view, decision, downstream, record, readable_state(seen))
 
 
 def _decide_by_sensors(graph: Graph, view: View, decision: Decision, sensors: list[EvaluatedSensor]) -> Decision:
@@ -250,6 +258,40 @@ def _decide_by_sensors(graph: Graph, view: View, decision: Decision, sensors: li
         clears=tuple(one.seen for one in new) if ready else (),
         order=ordered_at,
         by_sensors=True,
+    )
+
+
+def _with_attempts(
+    view: View, decision: Decision, downstream: Downstream, record: TriggerRecord | None, state: RunState | None
+) -> Decision:
+    """The decision, with what is to become of a run that failed, or takes too long (:mod:`.retries`).
+
+    What is new starts a pipeline as always, instead of a retry. A retry is no rerun: the rerun policy does not matter.
+    While it is to come, the pipeline is busy, so that nothing below sees the failure.
+    """
+    stops_at, retry = time_limit_of(record, state, downstream), retry_of(record, state, downstream)
+    if stops_at is None and retry is None:
+        return decision
+    moments = (decision.recheck_at, stops_at, retry.at if retry is not None else None)
+    decision = msgspec.structs.replace(
+        decision,
+        stops_at=stops_at,
+        retry=retry,
+        recheck_at=min((one for one in moments if one is not None and one > view.now), default=None),
+    )
+    starts_anew = decision.due and Obstacle.WAITS_FOR_RELEASE not in decision.obstacles
+    if retry is None or record is None or starts_anew:
+        return decision
+    obstacles = decision.obstacles - {Obstacle.WAITS_FOR_RELEASE}
+    is_kept_back = not obstacles <= {Obstacle.IN_FLIGHT, Obstacle.RUNNING}
+    decision = msgspec.structs.replace(
+        decision, readiness=Readiness.STUCK if is_kept_back else Readiness.BUSY, due=True, obstacles=obstacles
+    )
+    if decision.ignored:
+        return decision  # what is new is consumed first
+    ready = view.now >= retry.at
+    return msgspec.structs.replace(
+        decision, ready=ready, retries=True, inputs={}, wave=record.wave if ready else 0, order=0
     )
 
 

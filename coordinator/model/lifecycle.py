@@ -247,8 +247,8 @@ def _start(situation: Situation, blocked_retry: float) -> Step:
         return RequeueAt(max(situation.environment_at, now + OWN_RUN_RETRY))
     if verified.own is not None and not verified.own.ended:
         return RequeueAt(now + OWN_RUN_RETRY, own_run_id=verified.own.run_id)
-    if verified.own is None and situation.decision.clears:
-        return RequeueAt(now + OWN_RUN_RETRY)  # the waits of the sensors of a run that is gone are about to be removed
+    if verified.own is None and (situation.decision.clears or situation.decision.retries):
+        return RequeueAt(now + OWN_RUN_RETRY)  # the state, or the waits, of a run that is gone are about to be removed
     return WriteIntent(verified.own)
 
 

@@ -16,7 +16,15 @@ from typing import NamedTuple
 
 from coordinator.model.assets.names import is_asset
 from coordinator.model.conditions import On
-from coordinator.model.explanation.causes import Cause, Kind, cause_at_rest, failure, inputs_in_the_way, own_causes
+from coordinator.model.explanation.causes import (
+    Cause,
+    Kind,
+    cause_at_rest,
+    failure,
+    inputs_in_the_way,
+    own_causes,
+    retries_in_words,
+)
 from coordinator.model.explanation.headline import reason
 from coordinator.model.explanation.of_asset import has_failed, producers_in_the_way
 from coordinator.model.explanation.waits import WaitingSensor
@@ -239,7 +247,8 @@ class _Ways:
             seen = self._propagation.state(target)
             assert seen is not None
             assert isinstance(seen.value, RunState)
-            return failure(target, seen.value)
+            cause = failure(target, seen.value)
+            return replace(cause, says=cause.says + retries_in_words(self._propagation, target))
         decision = self._propagation.decide(target)
         says = f"should have been started{moment('by', decision.due_by)}; it {reason(decision)}"
         return Cause(target, Kind.NOT_YET, says, _explain(target), since=decision.due_by)

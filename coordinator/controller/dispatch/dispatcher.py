@@ -28,6 +28,7 @@ from coordinator.controller.dispatch.jobs import (
     Guard,
     LookDone,
     RequestJob,
+    StopJob,
     changes_job,
     look_job,
 )
@@ -46,6 +47,7 @@ from coordinator.runners.port import (
     RequestRefused,
     Runner,
     RunOrTask,
+    RunRef,
     StartRequest,
 )
 from coordinator.store.timings import Timings
@@ -147,8 +149,8 @@ class Dispatcher:
             max_runs_in_flight=limits.max_runs_in_flight,
             max_starts_per_minute=limits.max_starts_per_minute,
         )
-        self._jobs: deque[RequestJob] = deque()
-        self._under_way: dict[tuple[Target, str], RequestJob] = {}
+        self._jobs: deque[RequestJob | StopJob] = deque()
+        self._under_way: dict[tuple[Target, str], RequestJob | StopJob] = {}
         self._looks = LookQueue()
 
     # -- who may go ------------------------------------------------------------------------------------------------
@@ -176,6 +178,13 @@ class Dispatcher:
     def ask(self, target: Target, request: StartRequest) -> None:
         """Ask what became of a request, as soon as a question may go."""
         self._jobs.append(RequestJob(target, request, Effect.ASK))
+
+    def stop(self, target: Target, ref: RunRef, *, before: datetime | None) -> None:
+        """Stop an attempt of a run, as soon as that may go. :param before: ``queued_at`` of the attempt."""
+        job = StopJob(target, ref, before)
+        if job.key not in self._under_way:
+            self._jobs = deque(one for one in self._jobs if one.key != job.key)
+            self._jobs.append(job)
 
     def recall(self, target: Target, token: str) -> None:
         """The decision has changed: do not send this request. If it can still be stopped, its answer says so."""
@@ -318,7 +327,7 @@ class Dispatcher:
     def _may_send(self) -> bool:
         return len(self._under_way) < (1 if self.failures else self.limits.requests * AT_HAND)
 
-    def _send(self, job: RequestJob) -> None:
+    def _send(self, job: RequestJob | StopJob) -> None:
         self._under_way[job.key] = job
         environment, runner, guard, term = self.environment, self._runner, self._guard, self.term
         timeout = self.limits.request_timeout

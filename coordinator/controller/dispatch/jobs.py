@@ -25,6 +25,7 @@ from coordinator.runners.port import (
     Outcome,
     Runner,
     RunOrTask,
+    RunRef,
     StartRequest,
 )
 
@@ -36,10 +37,11 @@ class Recalled(CoordinatorError):
 
 
 class Effect(enum.StrEnum):
-    """What a job about a request does: send it, or ask what became of it."""
+    """What a job about a request does: send it, or ask what became of it. A run is stopped without a request."""
 
     START = "start"
     ASK = "ask"
+    STOP = "stop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,42 @@ class RequestJob:
         except Exception as error:  # noqa: BLE001 - a defect of a runner must not lose the trigger
             return EffectDone(environment, target, token, effect, error=_defect(effect, error))
         return EffectDone(environment, target, token, effect, outcome=outcome)
+
+
+STOPPING = "stop"
+"""In place of the token of a request: at most one job stops the run of a target."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StopJob:
+    """Stops an attempt of a run. It does not grow stale: the runner looks whether it is still that attempt.
+
+    :ivar before: ``queued_at`` of the attempt.
+    """
+
+    target: Target
+    ref: RunRef
+    before: datetime | None
+    effect: Effect = Effect.STOP
+    since: float | None = None
+    recalled: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def key(self) -> tuple[Target, str]:
+        return self.target, STOPPING
+
+    def run(self, environment: str, runner: Runner, guard: Guard, *, term: int | None, timeout: float) -> EffectDone:
+        """Do the job. Raises nothing."""
+        error: CoordinatorError
+        try:
+            guard(timeout, term)
+            outcome = runner.stop(self.ref, before=self.before, permit=lambda seconds: guard(seconds, term))
+            return EffectDone(environment, self.target, STOPPING, Effect.STOP, outcome=outcome)
+        except CoordinatorError as known:
+            error = known
+        except Exception as defect:  # noqa: BLE001 - a defect of a runner must not stop the watcher
+            error = _defect(Effect.STOP, defect)
+        return EffectDone(environment, self.target, STOPPING, Effect.STOP, error=error)
 
 
 def look_job(

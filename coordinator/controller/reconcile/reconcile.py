@@ -417,5 +417,6 @@ def is_unchanged(decision: Decision, intent: TriggerRecord) -> bool:
         and decision.obstacles <= {Obstacle.IN_FLIGHT}
         and intent.inputs.is_made_of(decision.inputs)
         and intent.tasks == decision.tasks_to_clear
+        and intent.retrying == decision.retries
         and decision.order == intent.ordered  # a newer order is carried out with it, not once more after it
     )

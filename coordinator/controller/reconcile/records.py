@@ -74,6 +74,9 @@ def intend(
         ordered=decision.order,
         blocked_since=previous.blocked_since if previous is not None and previous.status is Status.BLOCKED else None,
         tasks=decision.tasks_to_clear,
+        retried=previous.retried if previous is not None else 0,
+        retrying=decision.retries,
+        previous_attempt=(previous.attempt or previous.previous_attempt) if previous is not None else None,
     )
 
 
@@ -90,12 +93,14 @@ def run_to_clear(
     """The run that firing now would clear; ``None``: one is created.
 
     It is the one in the record, or, where a person orders it, the one that reported; or that of the sensors that are to
-    be cleared.
+    be cleared. A retry is of the run that failed, whatever the rerun policy.
 
     :param seen: the target's own state.
     """
     if decision.clears:
         return decision.clears[0].ref.run_id
+    if decision.retries:
+        return existing_run_id(record)
     if rerun is Rerun.NEW_RUN:
         return None
     if record is not None or not decision.order:
@@ -128,6 +133,7 @@ def request_of(graph: Graph, facts: Facts, target: Target, record: TriggerRecord
         return StartRequest(target.pipeline.dag_id, record.action, record.run_id, record.token, delivery=delivery)
     node = graph.node(target.pipeline)
     own_conf: Mapping[str, Any] = node.downstream.conf if node is not None else {}
+    used = record.consumed if record.retrying else record.inputs
     inputs = [
         {
             "pipeline": str(input_target.pipeline.whole),
@@ -137,7 +143,7 @@ def request_of(graph: Graph, facts: Facts, target: Target, record: TriggerRecord
             "state": consumed.state.value,
             "revision": consumed.revision,
         }
-        for input_target, consumed in record.inputs.named.items()
+        for input_target, consumed in used.named.items()
     ]
     ours = {
         "partition": target.partition,
@@ -145,7 +151,7 @@ def request_of(graph: Graph, facts: Facts, target: Target, record: TriggerRecord
         "token": record.token,
         "wave": record.wave,
         "inputs": inputs,
-        **({"more_inputs": record.inputs.more} if record.inputs.more else {}),
+        **({"more_inputs": used.more} if used.more else {}),
     }
     creates, beside = record.action is Action.CREATE, is_beside(graph, target, record)
     return StartRequest(
@@ -204,6 +210,8 @@ def _started(record: TriggerRecord, run_id: str | None, attempt: datetime | None
         blocked_since=None,
         order=max(record.order, record.ordered),
         ordered=0,
+        retried=record.retried + 1 if record.retrying else 0,
+        previous_attempt=None,
     )
 
 
@@ -262,7 +270,8 @@ def without_run(record: TriggerRecord, reason: str) -> TriggerRecord:
 
 def adopted(record: TriggerRecord, run: ObservedRun) -> TriggerRecord:
     """A run that is not ours exists where ours should be: it becomes the partition's run, for the rerun policy."""
-    return _withdrawn(record, run.run_id, f"run {run.run_id} existed already and is adopted")
+    found = _withdrawn(record, run.run_id, f"run {run.run_id} existed already and is adopted")
+    return replace(found, previous_attempt=None)  # it is not ours
 
 
 def _withdrawn(record: TriggerRecord, run_id: str | None, reason: str) -> TriggerRecord:

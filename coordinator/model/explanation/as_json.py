@@ -17,6 +17,7 @@ from coordinator.model.explanation.words import state_of
 from coordinator.model.hold import hold_as_json
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.references import PipelineRef, Target
+from coordinator.model.retries import Retry
 from coordinator.model.runstate import Attempt, RunState, Unreadable
 from coordinator.model.sensors import EvaluatedSensor
 from coordinator.model.view import SeenOrder, SeenRecord, SeenState, readable_state
@@ -36,6 +37,8 @@ def as_json(explanation: Explanation) -> Json:
         "due": decision.due,
         "due_by": _instant(decision.due_by),
         "late": decision.late,
+        "retry": _retry(decision.retry),
+        "stops_at": _instant(decision.stops_at),
         "obstacles": sorted(decision.obstacles),
         "wave": decision.wave or None,
         "state": _state(explanation.state),
@@ -50,6 +53,10 @@ def as_json(explanation: Explanation) -> Json:
         "hold": hold_as_json(explanation.hold),
         "in_words": _in_words(in_words(explanation)),
     }
+
+
+def _retry(retry: Retry | None) -> Json | None:
+    return None if retry is None else {"at": _instant(retry.at), "number": retry.number, "of": retry.most}
 
 
 def _node(evaluated: Evaluated) -> Json:
@@ -178,6 +185,7 @@ def _record(seen: SeenRecord | None) -> Json | None:
         "blocked_since": _instant(record.blocked_since),
         "order": record.order or None,
         "skipped": record.skipped,
+        "retried": record.retried,
     }
 
 

@@ -17,7 +17,7 @@ from coordinator.model.conditions import On
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.durations import format_duration
 from coordinator.model.evaluation import WOULD_HOLD, EvaluatedInput, inputs_at
-from coordinator.model.explanation.headline import MOVING, missing_inputs, reason
+from coordinator.model.explanation.headline import MOVING, missing_inputs, reason, until_stopped
 from coordinator.model.explanation.of_asset import EMIT_IT, ON_ITS_WAY, has_failed, producers_in_the_way
 from coordinator.model.explanation.words import (
     asked_for,
@@ -37,6 +37,7 @@ from coordinator.model.gaps import find_gap
 from coordinator.model.hold import Hold
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
+from coordinator.model.retries import are_used_up
 from coordinator.model.runstate import RunState, State, Unreadable
 from coordinator.model.sensors import EvaluatedSensor
 from coordinator.model.shell import command
@@ -264,7 +265,8 @@ def not_met(propagation: Propagation, upstream: Target, on: On, via: tuple[Targe
         )
         return Cause(upstream, Kind.NOT_YET, "has not run in this partition yet", remedy, via)
     if state.state is State.FAILED:
-        return failure(upstream, state, via)
+        failed = failure(upstream, state, via)
+        return replace(failed, says=failed.says + retries_in_words(propagation, upstream))
     says = f"{did(state)}; it is waited for until it {asked_for(on)}"
     return Cause(upstream, Kind.NOT_YET, says, "", via, state.attempt.run_id, state.since)
 
@@ -300,6 +302,14 @@ def failure(target: Target, state: RunState, via: tuple[Target, ...] = ()) -> Ca
     return Cause(target, Kind.FAILED, did(state), remedy, via, run_id, state.since)
 
 
+def retries_in_words(propagation: Propagation, target: Target) -> str:
+    """That a run that failed is started again no more, if it was before."""
+    node, record = propagation.graph.node(target.pipeline), readable_record(propagation.record(target))
+    if node is None or not are_used_up(record, readable_state(propagation.state(target)), node.downstream):
+        return ""
+    return f"; no retry is left of {node.downstream.retries}"
+
+
 def _too_old(one: EvaluatedInput) -> str:
     age = format_duration(one.dependency.max_age) if one.dependency.max_age is not None else ""
     if one.expires is None:
@@ -320,10 +330,12 @@ def own_causes(propagation: Propagation, decision: Decision, via: tuple[Target, 
     state, seen = readable_state(propagation.state(target)), propagation.record(target)
     record = readable_record(seen)
     if Obstacle.RUNNING in decision.obstacles and state is not None:
-        yield _running(target, state, via)
+        running = _running(target, state, via)
+        yield replace(running, says=running.says + until_stopped(decision))
     elif Obstacle.IN_FLIGHT in decision.obstacles and record is not None:
-        yield _in_flight(target, record, via)
-    elif decision.fires or decision.skips:
+        flying = _in_flight(target, record, via)
+        yield replace(flying, says=flying.says + until_stopped(decision))
+    elif decision.fires or decision.skips or (decision.retries and not decision.obstacles):
         yield Cause(target, Kind.STARTING, reason(decision), "", via)
     wants_to_run = decision.due or decision.readiness is not Readiness.SETTLED
     if Obstacle.HELD in decision.obstacles and wants_to_run:

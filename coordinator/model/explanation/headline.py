@@ -28,6 +28,8 @@ def reason(decision: Decision) -> str:
     obstacles = " and ".join(sorted(decision.obstacles))
     if decision.by_sensors:
         return _reason_by_sensors(decision, obstacles)
+    if decision.retries and MOVING.isdisjoint(decision.obstacles):
+        return _reason_by_retry(decision, obstacles)
     if decision.fires:
         return f"fires now{', as a person has ordered' if decision.order else ''}"
     if Obstacle.BROKEN in decision.obstacles:
@@ -44,7 +46,7 @@ def reason(decision: Decision) -> str:
     if decision.ready:
         return f"would fire now, but it is {obstacles}"
     if not MOVING.isdisjoint(decision.obstacles):
-        return f"is on its way: it is {obstacles}"
+        return f"is on its way: it is {obstacles}{until_stopped(decision)}"
     if decision.readiness is Readiness.BUSY:
         busy = [one for one in all_inputs(decision.evaluated) if one.busy]
         waited_for = listed([named(one.target, decision.target) for one in busy])
@@ -59,6 +61,20 @@ def reason(decision: Decision) -> str:
             return f"never fires in this partition: {no_input(decision.evaluated, decision.target)}"
         return f"is settled: it still needs {_needed(decision.evaluated, decision.target)}"
     return "is settled: nothing that it needs is new"
+
+
+def until_stopped(decision: Decision) -> str:
+    """When its present attempt is stopped, in words; empty if it may take any time."""
+    return f"; it is stopped{moment('at', decision.stops_at)} if it still runs" if decision.stops_at is not None else ""
+
+
+def _reason_by_retry(decision: Decision, obstacles: str) -> str:
+    """The reason where a run that failed is started again."""
+    assert decision.retry is not None
+    if obstacles:
+        return f"failed, and would be started again ({decision.retry}), but it is {obstacles}"
+    when = " now" if decision.ready else moment("at", decision.retry.at)
+    return f"failed, and is started again{when} ({decision.retry})"
 
 
 def _reason_by_sensors(decision: Decision, obstacles: str) -> str:

@@ -100,6 +100,10 @@ class AirflowClient:
         """Send a POST request. ``path`` follows that of the API. Raises as :meth:`send` does."""
         return self.send("POST", path, deadline=deadline, body=body, permit=permit)
 
+    def patch(self, path: str, body: Mapping[str, Any], *, deadline: Deadline, permit: Permit | None = None) -> Answer:
+        """Send a PATCH request. ``path`` follows that of the API. Raises as :meth:`send` does."""
+        return self.send("PATCH", path, deadline=deadline, body=body, permit=permit)
+
     def send(
         self,
         method: str,

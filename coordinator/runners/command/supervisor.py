@@ -32,6 +32,7 @@ from coordinator.store.process_id import ProcessId
 SUPERVISOR = "supervisor.json"
 PROCESS = "process.json"
 EXIT = "exit.json"
+STOP = "stop.json"
 LOG = "log"
 
 CLAIMED = "claimed"
@@ -39,6 +40,10 @@ TAKEN = "taken"
 
 GRACE = 10.0
 """Seconds from SIGTERM to SIGKILL, for a command that is to end."""
+
+SOMEBODY = "somebody stopped it"
+STOPPED = "the coordinator stopped it"
+"""The reason of an attempt for which there is :data:`STOP`."""
 
 NOT_RUN = 127
 """The exit status of a command that cannot be run, as shells have it."""
@@ -110,6 +115,8 @@ def _run(attempt: Path, what: dict[str, Any]) -> dict[str, Any]:
     if command == 0:
         _become(attempt, what, supervisor)
     reason, status = _wait(command, what["timeout"])
+    if reason == SOMEBODY and (attempt / STOP).exists():
+        reason = STOPPED
     return {"code": status if status >= 0 else None, "signal": -status if status < 0 else None, "reason": reason}
 
 
@@ -138,7 +145,7 @@ def _wait(command: int, timeout: float | None) -> tuple[str | None, int]:
         if not (is_late or is_stopped):
             continue
         number = signal.SIGTERM if reason is None else signal.SIGKILL
-        reason = reason or ("somebody stopped it" if is_stopped else "it took longer than its timeout")
+        reason = reason or (SOMEBODY if is_stopped else "it took longer than its timeout")
         _signal_group(command, number)
         for descendant in _descendants():
             with contextlib.suppress(ProcessLookupError):

@@ -258,10 +258,10 @@ class CdapClient:
             raise
         return True
 
-    def stop(self, pipeline: Pipeline, runid: str, deadline: Deadline) -> None:
+    def stop(self, pipeline: Pipeline, runid: str, deadline: Deadline, permit: Permit | None = None) -> None:
         """Stop this run, and no other one. It has ended if that is refused with 400."""
         path = f"{self._program(pipeline)}/runs/{quote(runid, safe='')}/stop"
-        answer = self._send("POST", path, deadline=deadline)
+        answer = self._send("POST", path, deadline=deadline, permit=permit)
         if not 200 <= answer.status < 300:
             answer.read(list[Any])
 

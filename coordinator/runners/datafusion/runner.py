@@ -155,6 +155,26 @@ class DataFusionRunner(Runner):
             error = next(iter(refused.values()))
         return Looked(seen, refused, unanswered, error)
 
+    def stop(self, ref: RunRef, *, before: datetime | None, permit: Permit | None = None) -> Outcome:
+        deadline = Deadline(self._settings.request_timeout)
+        named = printable(f"{ref.dag_id}/{ref.run_id}", limit=bounds.DETAIL)
+        pipeline = self._settings.pipelines.get(ref.dag_id)
+        if pipeline is None:
+            return Refused(_UNKNOWN, f"environments.{self._name}.pipelines has no {named} any more")
+        try:
+            run = self._listings.renew(ref.dag_id, deadline).run(ref.run_id)
+            if run is None:
+                return NotHappened(f"there is no run {named} to stop, or it is not listed yet", run_missing=True)
+            if run.newest.ours.queued_at != before:
+                return NotHappened(f"{named} is in another attempt by now")
+            if not run.newest.state.is_terminal and run.newest.record.status != "STOPPING":
+                self._client.stop(pipeline, run.newest.record.runid, deadline, permit)
+        except RequestRefused as refused:
+            if refused.status != _CANNOT:  # otherwise it has just ended
+                return Refused(refused.status, str(refused))
+        assert run is not None
+        return Happened(self._observed(run))
+
     def check(self, dag_ids: Sequence[str], *, tasks: Mapping[str, Collection[str]] = NO_TASKS) -> EnvironmentReport:
         deadline = Deadline(self._settings.request_timeout)
         known = self._settings.pipelines

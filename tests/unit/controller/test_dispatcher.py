@@ -64,6 +64,11 @@ class FakeRunner:
     def changed_runs(self, since: datetime | None, *, place: ListPlace, timeout: float) -> Changed:
         raise AssertionError(since, place, timeout)
 
+    def stop(self, ref: RunRef, *, before: datetime | None, permit: Permit | None = None) -> Outcome:
+        assert permit is not None
+        self.permit = permit
+        return self._answer(f"stop {ref.run_id} {before}")
+
     def check(self, dag_ids: Sequence[str], *, tasks: Mapping[str, Collection[str]] = NO_TASKS) -> EnvironmentReport:
         del tasks
         raise AssertionError(dag_ids)
