@@ -12,6 +12,7 @@ from coordinator.model.evaluation import Evaluated, EvaluatedBranch, EvaluatedIn
 from coordinator.model.explanation.causes import Cause
 from coordinator.model.explanation.explained import Explanation
 from coordinator.model.explanation.in_words import InWords, in_words
+from coordinator.model.explanation.items import ItemShown
 from coordinator.model.explanation.waits import WaitingSensor
 from coordinator.model.explanation.words import state_of
 from coordinator.model.hold import hold_as_json
@@ -42,6 +43,7 @@ def as_json(explanation: Explanation) -> Json:
         "condition": _node(decision.evaluated) if decision.evaluated is not None else None,
         "sensors": [_sensor(sensor) for sensor in decision.sensors],
         "waiting_sensors": [_waiting(one) for one in explanation.waiting],
+        "items": [_item(one) for one in explanation.items],
         "causes": [_cause(cause) for cause in explanation.causes],
         "fires_when": explanation.outlook,
         "remedies": explanation.remedies(),
@@ -49,6 +51,17 @@ def as_json(explanation: Explanation) -> Json:
         "order": _order(explanation.order),
         "hold": hold_as_json(explanation.hold),
         "in_words": _in_words(in_words(explanation)),
+    }
+
+
+def _item(one: ItemShown) -> Json:
+    return {
+        "key": one.key,
+        "state": one.state,
+        "readiness": one.readiness,
+        "requests": one.requests,
+        "run_id": one.run_id,
+        "note": one.note,
     }
 
 
@@ -207,6 +220,7 @@ def _consumed(consumed: Consumed) -> Json:
 def _in_words(said: InWords) -> Json:
     return {
         "sensors": said.sensors,
+        "items": said.items,
         "condition": [
             {
                 "depth": line.depth,
