@@ -105,7 +105,7 @@ class Play:
         self.story.append(f"{what}; rows {self.rows}, failing {sorted(self.failing)}")
         fault = dice.choice(("", "", "kill", "kill", "standby", "down", "frozen", "list"))
         strikes, repaired = dice.randint(0, 40), dice.randint(41, 80)
-        for turn in range(600):
+        for turn in range(160):
             if turn == strikes:
                 self._strike(fault)
             if turn == repaired:

@@ -167,6 +167,53 @@ def case_items_still_running_when_the_upstream_completes_again(world: World) -> 
     assert [world.runs(name) for name in ("load[orders]", "load[parts]", "D")] == [2, 2, 1]
 
 
+@pytest.mark.promise("items", "not-early")
+def case_items_in_a_diamond(world: World) -> None:
+    """D waits for U, too: after U it waits for all items, also the second time, when all of them had succeeded before.
+    So it does when U completes and the rows are read while nothing tells of the items yet."""
+    world.dependencies({"load": {"upstream": "U", "items": FROM_FILE}, "D": ["load", "U"]})
+    world.by_hand("U", "load")
+    world.rows([table("orders"), table("parts")])
+    _comes(world)
+    world.run("load[orders]")
+    world.run("load[parts]")
+    world.settle()
+    assert world.runs("D") == 1
+    world.rerun("U")
+    world.settle()
+    assert world.runs("D") == 1
+    world.run("load[parts]")
+    world.settle()
+    assert world.runs("D") == 1
+    world.run("load[orders]")
+    world.settle()
+    assert world.runs("D") == 2
+
+
+@pytest.mark.promise("items", "not-early")
+def case_items_one_ends_while_no_watcher_runs(world: World) -> None:
+    """The state of ``load`` says success, and one item has failed since, while no watcher ran: D does not run for U."""
+    world.dependencies({"load": {"upstream": "V", "items": FROM_FILE}, "D": ["load", "U"]})
+    world.by_hand("U", "V")
+    world.rows([table("orders"), table("parts")])
+    world.trigger("U")
+    world.trigger("V")
+    world.run("U")
+    world.run("V")
+    world.settle()
+    assert world.runs("D") == 1
+    world.by_hand("load")
+    world.stop_watcher()
+    world.rerun("load[orders]", "failed")
+    world.rerun("U")
+    world.start_watcher()
+    world.settle()
+    assert (_state(world, "load"), world.runs("D")) == (State.FAILED, 1)
+    world.rerun("load[orders]")
+    world.settle()
+    assert world.runs("D") == 2
+
+
 @pytest.mark.promise("items")
 def case_items_without_a_row(world: World) -> None:
     """No row at all is a failure, unless the entry says otherwise."""

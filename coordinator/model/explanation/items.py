@@ -48,7 +48,7 @@ class ItemShown:
 
 
 def items_of(propagation: Propagation, whole: Target) -> tuple[ItemShown, ...]:
-    """All items that the rows name, in the order of the rows; none: the pipeline does not fan out, or has no rows yet."""
+    """All items, in the order of the rows; none: the pipeline does not fan out, or no rows were read yet."""
     rows = rows_of(propagation, whole) if propagation.graph.fans_out(whole.pipeline) else None
     if rows is None:
         return ()

@@ -55,7 +55,7 @@ def test_what_the_command_line_says(cli: Cli, config: Path, etcd_settings: EtcdS
         dry = cli("rerun", "load[orders]", PARTITION, "-c", config, "--downstream", "--dry-run")
         assert dry.exit_code == 0, dry.output
         assert "D" in dry.stdout
-        ordered = cli("rerun", "load[orders]", PARTITION, "-c", config, "--downstream")
+        ordered = cli("rerun", "load[orders]", PARTITION, "-c", config, "--downstream", "--yes")
         assert ordered.exit_code == 0, ordered.output
         world.by_itself("load")
         world.settle_until(lambda: world.runs("D") == 1, "D runs")
