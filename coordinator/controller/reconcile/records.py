@@ -20,12 +20,12 @@ from coordinator.model.decide import Decision, completions
 from coordinator.model.dependencies import Rerun
 from coordinator.model.graph import Graph
 from coordinator.model.items.rows import Rows, fingerprint_of, is_run_of_row
-from coordinator.model.items.whole import row_of
+from coordinator.model.items.whole import row_of, whole_of
 from coordinator.model.partitions.instants import coordinator_run_id, name_of_item_run, parse_instant
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState
 from coordinator.model.trigger import Action, Status, TriggerRecord
-from coordinator.model.view import Facts, SeenState
+from coordinator.model.view import Facts, SeenState, readable_record
 from coordinator.runners.port import AssetDelivery, ObservedRun, RowsRead, RowsWanted, StartRequest
 
 
@@ -163,6 +163,10 @@ def request_of(graph: Graph, facts: Facts, target: Target, record: TriggerRecord
         wanted = RowsWanted(node.downstream.items, conf_to_send(own_conf))
         dag_id, partition = target.pipeline.dag_id, target.partition
         return StartRequest(dag_id, record.action, record.run_id, record.token, partition=partition, rows=wanted)
+    row, used = None, record.inputs
+    if target.pipeline.item:  # it stands on the rows, and these on what its pipeline was started for
+        row, whole = row_of(facts, target), readable_record(facts.record(whole_of(target)))
+        used = whole.consumed if whole is not None else NOTHING
     inputs = [
         {
             "pipeline": str(input_target.pipeline.whole),
@@ -172,9 +176,8 @@ def request_of(graph: Graph, facts: Facts, target: Target, record: TriggerRecord
             "state": consumed.state.value,
             "revision": consumed.revision,
         }
-        for input_target, consumed in record.inputs.named.items()
+        for input_target, consumed in used.named.items()
     ]
-    row = row_of(facts, target) if target.pipeline.item else None
     ours = {
         "partition": target.partition,
         "sequence": record.sequence,
@@ -182,7 +185,7 @@ def request_of(graph: Graph, facts: Facts, target: Target, record: TriggerRecord
         "wave": record.wave,
         **_claim_of(target, row),
         "inputs": inputs,
-        **({"more_inputs": record.inputs.more} if record.inputs.more else {}),
+        **({"more_inputs": used.more} if used.more else {}),
     }
     creates, beside = record.action is Action.CREATE, is_beside(graph, target, record)
     return StartRequest(

@@ -16,6 +16,7 @@ from coordinator.model.explanation.items import ItemShown
 from coordinator.model.explanation.waits import WaitingSensor
 from coordinator.model.explanation.words import state_of
 from coordinator.model.hold import hold_as_json
+from coordinator.model.items.whole import is_of_items
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import Attempt, RunState, Unreadable
@@ -153,7 +154,7 @@ def _state(seen: SeenState | None) -> Json | None:
         return {"problem": seen.value.reason, "revision": seen.revision}
     return {
         "state": seen.value.state,
-        **_attempt(seen.value.attempt),
+        **_attempt(Attempt() if is_of_items(seen.value.attempt) else seen.value.attempt),
         "observed_at": _instant(seen.value.observed_at),
         "ended_at": _ended_at(seen.value),
         "revision": seen.revision,
@@ -246,7 +247,7 @@ def _about(one: EvaluatedInput) -> Json:
     return {
         **_target(one.target),
         "state": state.state if state is not None else None,
-        "run_id": state.attempt.run_id if state is not None else None,
+        "run_id": _shown_attempt(state).run_id,
         "run_of": str(producer.pipeline) if (producer := producer_of(one.seen)) is not None else None,
         "readiness": one.readiness,
     }
@@ -271,7 +272,9 @@ def _attempt(attempt: Attempt) -> Json:
 
 
 def _shown_attempt(state: RunState | None) -> Attempt:
-    """Of an asset, the number is a digest, which says nothing to people."""
+    """Of an asset, the number is a digest, which says nothing to people, and so is the run_id of several items."""
+    if state is not None and is_of_items(state.attempt):
+        return Attempt()
     if isinstance(state, AssetCompletion):
         return Attempt(state.attempt.run_id)
     return state.attempt if state is not None else Attempt()

@@ -13,7 +13,13 @@ from hypothesis import strategies as st
 from coordinator.model.dependencies import Items, OnEmpty
 from coordinator.model.documents import DependenciesError, dump_document, parse_document
 from coordinator.model.items.rows import Rows, fingerprint_of, is_run_of_row
-from coordinator.model.partitions.instants import coordinator_run_id, dag_or_item, name_of_item_run, partition_of_run
+from coordinator.model.partitions.instants import (
+    coordinator_run_id,
+    dag_or_item,
+    item_in_run_id,
+    name_of_item_run,
+    partition_of_run,
+)
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record, read_record
 from coordinator.store.keys import Keys, StateKey, TriggerKey
@@ -119,7 +125,17 @@ def test_the_run_of_an_item_is_recognised(partition: str, key: str, sequence: in
     found = partition_of_run(run_id=run_id, logical_date=None, partition_key=None, conf=conf)
     assert (found, dag_or_item("load", run_id, conf)) == (partition, f"load[{key}]")
     assert is_run_of_row(run_id, partition, key, row)
+    assert item_in_run_id(run_id) in ((partition, key), None)
     assert not is_run_of_row(run_id, partition, key, b'{"name":"y"}')
+
+
+def test_a_run_id_says_which_item_it_is_of() -> None:
+    assert item_in_run_id("coordinator__2026-11-20T00:00:00Z~5borders-7ae61027~5d__1") == (
+        "2026-11-20T00:00:00Z",
+        "orders",
+    )
+    assert item_in_run_id("coordinator__2026-11-20T00:00:00Z__1") is None
+    assert item_in_run_id("orders") is None
 
 
 def test_a_conf_that_was_copied_makes_no_item() -> None:
