@@ -51,9 +51,9 @@ def partition_of_run_id(store: Store, keys: Keys, pipeline: PipelineRef, run_id:
     :raises RunNotFound: nothing is known of the run.
     """
     if (of_item := item_in_run_id(run_id)) is not None:
-        partition, key = of_item
-        if run_id in _runs_named(store, keys, Target(pipeline.with_item(key), partition)):
-            return RunPartition(partition, is_certain=True, item=key)
+        there, key = of_item
+        if run_id in _runs_named(store, keys, Target(pipeline.with_item(key), there)):
+            return RunPartition(there, is_certain=True, item=key)
     ours, dated = partition_in_run_id(run_id), date_in_run_id(run_id)
     for partition in (ours, dated, run_id):  # where it usually is, without reading all partitions
         if partition is not None and run_id in _runs_named(store, keys, Target(pipeline, partition)):

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.model.dependencies import Items, OnEmpty
+from coordinator.model.conditions import leaves
+from coordinator.model.dependencies import Items, OnEmpty, Rerun
 from coordinator.model.documents import DependenciesError, dump_document, parse_document
+from coordinator.model.graph import Graph, Node
 from coordinator.model.items.rows import Rows, fingerprint_of, is_run_of_row
 from coordinator.model.partitions.instants import (
     coordinator_run_id,
@@ -20,6 +22,7 @@ from coordinator.model.partitions.instants import (
     name_of_item_run,
     partition_of_run,
 )
+from coordinator.model.propagation.components import Components
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record, read_record
 from coordinator.store.keys import Keys, StateKey, TriggerKey
@@ -145,6 +148,27 @@ def test_a_conf_that_was_copied_makes_no_item() -> None:
     assert dag_or_item("load", other, conf) == "load"
     for strange in (None, 3, {"coordinator": None}, {"coordinator": {"item": 3}}):
         assert dag_or_item("load", other, strange) == "load"
+
+
+# -- the graph -----------------------------------------------------------------------------------------------------
+
+
+def test_what_an_item_waits_for_comes_before_it_and_its_pipeline_after_it() -> None:
+    document = parse(
+        {"upstream": "U", "items": FILE, "rerun": "new_run", "deadline": "06:00", "conf": {"a": 1}}, D="load"
+    )
+    graph = Graph(Node(entry, dict.fromkeys(leaves(entry.condition), 0)) for entry in document.values())
+    item = LOAD.with_item("orders")
+    order = [PipelineRef.parse("U"), LOAD.rows, item, LOAD, PipelineRef.parse("D")]
+    assert sorted(order, key=graph.rank) == order
+    components = Components(graph)
+    assert {components.area(Target(one, "k")) for one in order} == {components.area(Target(LOAD, "k"))}
+    node = graph.node(item)
+    assert node is not None
+    assert [leaf.upstream for leaf in node.leaves()] == [LOAD.rows]
+    assert (node.downstream.rerun, node.downstream.conf, node.downstream.deadline) == (Rerun.NEW_RUN, {"a": 1}, None)
+    assert [edge.downstream for edge in graph.edges(item)] == [LOAD]
+    assert graph.node(PipelineRef.parse("D[orders]")) is None
 
 
 # -- records -------------------------------------------------------------------------------------------------------
