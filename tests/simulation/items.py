@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from typing import Any
 
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import State
@@ -37,10 +38,12 @@ class Play:
         self.ended: list[bool] = []
         self.limit = self.dice.choice((None, 1, 2))
         self.world.by_hand("U", "load")
-        entry = {"upstream": "U", "items": {**FROM_FILE, "on_empty": self.dice.choice(("fail", "success", "skip"))}}
+        entry: dict[str, Any] = {
+            "upstream": "U",
+            "items": {**FROM_FILE, "on_empty": self.dice.choice(("fail", "success", "skip"))},
+        }
         if self.limit is not None:
             entry["max_in_flight"] = self.limit
-        self.on_empty = entry["items"]["on_empty"]  # type: ignore[index]
         self.world.dependencies({"load": entry, "D": {"upstream": ["load", "U"]}})
         self.world.checks.append(self._check)
 
