@@ -17,6 +17,7 @@ from coordinator.model.runstate import (
     read_run_state,
 )
 from coordinator.model.stored import Unreadable, read_stored
+from coordinator.model.trigger import TriggerRecord, read_record
 from coordinator.store.keys import Keys
 from coordinator.store.port import ModRevisionIs, Put, Store, Transaction
 
@@ -68,6 +69,10 @@ def mark(
     """
     if is_of_assets(target.pipeline):
         raise CoordinatorError(f"{target.pipeline} has no runs to mark: the coordinator calls asset events so")
+    recorded = store.get(keys.trigger(target))
+    record = read_record(recorded.value) if recorded is not None else None
+    if isinstance(record, TriggerRecord) and record.rows is not None:
+        raise CoordinatorError(f"the state of {target} follows from its items; mark these, as {target.pipeline}[<key>]")
     key = keys.state(target)
     present = store.get(key)
     revision = 0 if present is None else present.mod_revision

@@ -37,6 +37,7 @@ from coordinator.controller.reconcile.timeouts import Timeouts
 from coordinator.controller.reconcile.trigger_log import TriggerLog
 from coordinator.controller.reconcile.upstream_checks import Checks
 from coordinator.controller.reconcile.waits import WaitController
+from coordinator.controller.reconcile.whole_states import WholeStates
 from coordinator.controller.reconcile.writer import Writer
 from coordinator.controller.retention.sweeper import Sweeper
 from coordinator.controller.state.cache import Cache
@@ -233,6 +234,7 @@ def build(
             postponed=postponed,
             catching_up=catching_up,
             breakage=breakage,
+            whole_states=WholeStates(ledger, clock),
         ),
         writer=Writer(
             ledger,

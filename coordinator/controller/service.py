@@ -50,6 +50,7 @@ from coordinator.controller.state.reporters import HealthOfReporters, HeardInNum
 from coordinator.controller.state.task_problems import task_problems
 from coordinator.errors import ConfigurationError, WatcherIdTaken
 from coordinator.runners.port import Runner
+from coordinator.runners.rows import ConfiguredFiles
 from coordinator.store.capacity import SizeAlarm
 from coordinator.store.election import Callbacks, Candidate
 from coordinator.store.keys import Keys
@@ -167,6 +168,7 @@ class Watcher:
             settings=settings.watcher,
             executor=self._pools,
             guard=self._guard,
+            files=ConfiguredFiles(settings.items),
         )
         destination = settings.watcher.decision_log
         self._decisions = LineFile(destination, line_of) if destination is not None else None

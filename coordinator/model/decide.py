@@ -41,6 +41,7 @@ from coordinator.model.evaluation import (
     inputs_at,
 )
 from coordinator.model.graph import Graph
+from coordinator.model.items.whole import Standing, row_of, rows_of
 from coordinator.model.lateness import due_by
 from coordinator.model.order import GivenOrder, Order
 from coordinator.model.partitions import FixedKey, Latest
@@ -83,6 +84,7 @@ class Decision(msgspec.Struct, frozen=True):
     :ivar skips: it is late, and is given up for that reason.
     :ivar recheck_at: when the passing of time may change the decision.
     :ivar clears: the sensors that firing now clears, with what is below them, instead of the whole run.
+    :ivar items: of a pipeline that fans out: how its items stand; ``None``: its rows were not read yet.
     :ivar by_sensors: it is due or out of date because of its sensors, and for no other reason.
     :ivar retry: its run has failed, and is started again by this, unless something new starts it before.
     :ivar retries: firing now is that retry.
@@ -112,10 +114,15 @@ class Decision(msgspec.Struct, frozen=True):
     retry: Retry | None = None
     retries: bool = False
     stops_at: datetime | None = None
+    items: Standing | None = None
 
     @property
     def fires(self) -> bool:
         return self.ready and not self.obstacles
+
+    def is_state_outdated(self, seen: SeenState | None) -> bool:
+        """Whether its items have come to something else than its own state says."""
+        return self.items is not None and not self.items.is_written(seen)
 
     @property
     def runs_again(self) -> bool:
@@ -163,13 +170,17 @@ def decide_without_sensors(graph: Graph, view: View, target: Target) -> Decision
     seen, recorded = view.state(target), view.record(target)
     record = recorded.value if recorded is not None and isinstance(recorded.value, TriggerRecord) else None
     obstacles = set(_obstacles(view, target, seen, recorded))
+    node = graph.node(target.pipeline)
+    items = view.items(target) if node is not None and node.downstream.items is not None else None
+    if items is not None:  # it runs while one of its items does, whatever its own state says by now
+        obstacles = obstacles - {Obstacle.RUNNING} | ({Obstacle.RUNNING} if items.busy else set())
     is_active = not obstacles.isdisjoint((Obstacle.IN_FLIGHT, Obstacle.RUNNING))
     order, ordered_at = _order(view, target, record)
     is_ordered = order is Order.RERUN
 
-    node = graph.node(target.pipeline)
-    if node is None:
-        is_ordered = is_ordered and not is_of_assets(target.pipeline)  # which is no DAG
+    if node is None or (target.pipeline.item and row_of(view, target) is None):
+        # Asset events, and an item without a row, are nothing to run.
+        is_ordered = is_ordered and node is None and not is_of_assets(target.pipeline)
         return _decide_source(target, frozenset(obstacles), is_active, ordered_at if is_ordered else 0)
 
     downstream = node.downstream
@@ -197,6 +208,8 @@ def decide_without_sensors(graph: Graph, view: View, target: Target) -> Decision
         readiness = Readiness.SETTLED
     else:
         readiness = _readiness_by_inputs(evaluated, due=due, is_kept_back=bool(obstacles))
+    if items is not None:
+        readiness = _readiness_with_items(readiness, items, seen)
     decision = Decision(
         target=target,
         readiness=readiness,
@@ -214,8 +227,17 @@ def decide_without_sensors(graph: Graph, view: View, target: Target) -> Decision
         late=late,
         skips=skips,
         recheck_at=_recheck_at(view, inputs, deadline) if has_pending_change else None,
+        items=items,
     )
     return _with_attempts(view, decision, downstream, record, readable_state(seen))
+
+
+def _readiness_with_items(own: Readiness, items: Standing, seen: SeenState | None) -> Readiness:
+    """How ready a pipeline is that fans out. Until the leader has written what follows from its items, its state is
+    that of before."""
+    if items.busy or not items.is_written(seen):
+        return Readiness.BUSY
+    return Readiness.STUCK if items.stuck and own is Readiness.SETTLED else own
 
 
 def _decide_by_sensors(graph: Graph, view: View, decision: Decision, sensors: list[EvaluatedSensor]) -> Decision:
@@ -377,7 +399,7 @@ def _recheck_at(view: View, inputs: list[EvaluatedInput], deadline: datetime | N
 
 def _obstacles(view: View, target: Target, seen: SeenState | None, recorded: SeenRecord | None) -> list[Obstacle]:
     found = []
-    if view.hold(target.pipeline) is not None:
+    if view.hold(target.pipeline) is not None or view.hold(target.pipeline.fanned_out) is not None:
         found.append(Obstacle.HELD)
     if seen is not None and isinstance(seen.value, RunState) and not seen.value.state.is_terminal:
         found.append(Obstacle.RUNNING)
@@ -466,6 +488,13 @@ def _wave_of(view: View, target: Target, seen: SeenState | None) -> int:
         state = readable_state(above)
         is_its_run = state is not None and state.attempt.run_id == seen.value.attempt.run_id
         return _wave_of(view, emitted_by, above) if is_its_run else seen.came_at
+    if (rows := rows_of(view, target)) is not None:
+        of_items = [Target(target.pipeline.with_item(key), target.partition) for key in rows.by_key]
+        known = ((one, view.state(one)) for one in of_items)
+        ended = [_wave_of(view, one, state) for one, state in known if readable_state(state) is not None]
+        return max(ended, default=_wave_of_rows(view, target, seen))
+    if target.pipeline.is_rows:
+        return _wave_of_rows(view, Target(target.pipeline.fanned_out, target.partition), seen)
     recorded = view.record(target.whole)
     if recorded is None or not isinstance(recorded.value, TriggerRecord):
         return seen.revision
@@ -476,3 +505,9 @@ def _wave_of(view: View, target: Target, seen: SeenState | None) -> int:
     else:
         ours = record.status is Status.SENT or (record.status is Status.DONE and seen.revision < recorded.revision)
     return record.wave if ours else seen.revision
+
+
+def _wave_of_rows(view: View, whole: Target, seen: SeenState) -> int:
+    """The wave in which the rows were read."""
+    record = readable_record(view.record(whole))
+    return record.wave if record is not None else seen.revision

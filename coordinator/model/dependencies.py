@@ -65,6 +65,34 @@ class OnLate(enum.StrEnum):
     SKIP = "skip"
 
 
+class OnEmpty(enum.StrEnum):
+    """What becomes of a partition without any row.
+
+    ``fail``     it has failed
+    ``success``  it has succeeded
+    ``skip``     nothing: its inputs are consumed, and it has no state
+    """
+
+    FAIL = "fail"
+    SUCCESS = "success"
+    SKIP = "skip"
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """A pipeline runs once for each row of its partition, instead of once.
+
+    :ivar key: the member of a row whose value names its item.
+    :ivar file: the rows are in this source of files, which the settings name; empty: they are in the conf.
+    :ivar conf: the member of the entry's own conf that has the rows; empty: they are in a file.
+    """
+
+    key: str
+    file: str = ""
+    conf: str = ""
+    on_empty: OnEmpty = OnEmpty.FAIL
+
+
 @dataclass(frozen=True, slots=True)
 class Downstream:
     """One entry of the document: a pipeline and what it waits for.
@@ -75,6 +103,7 @@ class Downstream:
     :ivar retries: how often a run that failed is started again, for each time that it is fired.
     :ivar retry_delay: how long after its end.
     :ivar timeout: how long an attempt may take, from its ``queued_at`` on; ``None``: any time.
+    :ivar items: it runs once for each of these rows; ``None``: it runs once.
     """
 
     pipeline: PipelineRef
@@ -89,6 +118,7 @@ class Downstream:
     retries: int = 0
     retry_delay: timedelta = timedelta(0)
     timeout: timedelta | None = None
+    items: Items | None = None
 
 
 Document = Mapping[PipelineRef, Downstream]

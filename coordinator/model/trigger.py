@@ -22,6 +22,7 @@ from coordinator.model.consumption_document import (
     load,
     load_named,
 )
+from coordinator.model.items.rows import Rows, RowsDocument, dump_rows, load_rows
 from coordinator.model.stored import Unreadable, WrittenRevision, WrittenTime, as_utc, read_stored
 
 MOST_REQUESTS = 1_000_000_000
@@ -71,6 +72,7 @@ class TriggerRecord(msgspec.Struct, frozen=True, gc=False):
     :ivar retrying: the newest request starts it again because it failed: it uses what was consumed already.
     :ivar previous_attempt: of a request that has not succeeded: ``attempt`` of the one before it.
     :ivar skipped: this partition was given up: it is not started again unless a person asks for it.
+    :ivar rows: the rows over which it fans out, as they were read when it was started last.
     """
 
     status: Status
@@ -94,6 +96,7 @@ class TriggerRecord(msgspec.Struct, frozen=True, gc=False):
     retried: int = 0
     retrying: bool = False
     previous_attempt: datetime | None = None
+    rows: Rows | None = None
 
 
 class _RecordDocument(msgspec.Struct, omit_defaults=True, gc=False):
@@ -122,6 +125,7 @@ class _RecordDocument(msgspec.Struct, omit_defaults=True, gc=False):
     retried: Annotated[int, msgspec.Meta(ge=0, le=MOST_REQUESTS)] = 0
     retrying: bool = False
     previous_attempt: WrittenTime | None = None
+    rows: RowsDocument | None = None
 
 
 _encode = msgspec.json.Encoder().encode
@@ -155,6 +159,7 @@ def dump_record(record: TriggerRecord) -> bytes:
             retried=record.retried,
             retrying=record.retrying,
             previous_attempt=record.previous_attempt,
+            rows=dump_rows(record.rows) if record.rows is not None else None,
         )
     )
 
@@ -194,4 +199,5 @@ def _record_of(value: bytes, load_one: Callable[[InputDocument], Named]) -> Trig
         retried=found.retried,
         retrying=found.retrying,
         previous_attempt=as_utc(found.previous_attempt),
+        rows=load_rows(found.rows) if found.rows is not None else None,
     )

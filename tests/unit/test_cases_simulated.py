@@ -10,6 +10,7 @@ from tests.worlds import (
     asset_wave_cases,
     cases,
     condition_cases,
+    item_cases,
     partition_cases,
     people_cases,
     retention_cases,
@@ -49,6 +50,16 @@ def test_people_case(name: str) -> None:
 @pytest.mark.parametrize("name", task_cases.CASES)
 def test_task_case(name: str) -> None:
     task_cases.CASES[name](SimulatedWorld())
+
+
+@pytest.mark.parametrize("name", item_cases.CASES)
+def test_item_case(name: str) -> None:
+    item_cases.CASES[name](SimulatedWorld())
+
+
+@pytest.mark.parametrize("name", item_cases.ON_REAL_ETCD)
+def test_item_case_where_nothing_reports(name: str) -> None:
+    item_cases.CASES[name](SimulatedWorld(observed=True))
 
 
 @pytest.mark.parametrize("name", wait_cases.CASES)

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 from urllib.parse import unquote
 
-from coordinator.model.partitions.instants import parse_instant, partition_of_run
+from coordinator.model.partitions.instants import dag_or_item, parse_instant, partition_of_run
+from coordinator.model.references import PipelineRef
 from coordinator.model.runstate import State
 from coordinator.runners.airflow import assets, changes, looking, starting, stopping
 from coordinator.runners.airflow.answers import Answer
@@ -65,14 +66,14 @@ class SimulatedAirflow(Airflow):
         found = [
             run
             for run in self.runs.values()
-            if run.dag_id == dag_id and partition_of(run) == partition and (not states or run.state in states)
+            if name_of(run) == dag_id and partition_of(run) == partition and (not states or run.state in states)
         ]
         assert found, f"no run of {dag_id} in {partition} that is {' or '.join(states) or 'there'}"
         return max(found, key=lambda run: run.queued_at or datetime.min)
 
     def _count(self, change: Change) -> None:
         if change.what is What.BEGUN:
-            self.started.append((change.run.dag_id, partition_of(change.run)))
+            self.started.append((name_of(change.run), partition_of(change.run)))
         self._told(change)
 
 
@@ -115,7 +116,7 @@ class DirectLine:
             made = body if "dag_run_id" in body else next(iter(body["task_instances"]), None)
             if made is not None:
                 run = self.airflow.get(made["dag_id"], made["dag_run_id"])
-                self.airflow.effects.append((run.dag_id, partition_of(run)))
+                self.airflow.effects.append((name_of(run), partition_of(run)))
         return status, body
 
     def _exchange(self, method: str, path: str, **more: Any) -> Answer:
@@ -170,6 +171,16 @@ def partition_of(run: ObservedRun) -> str:
     return partition_of_run(
         run_id=run.run_id, logical_date=run.logical_date, partition_key=run.partition_key, conf=run.conf
     )
+
+
+def name_of(run: ObservedRun) -> str:
+    """The name of its pipeline, without the environment: its DAG, or an item of it."""
+    return dag_or_item(run.dag_id, run.run_id, dict(run.conf))
+
+
+def dag_of(name: str) -> str:
+    """The DAG of a pipeline that is named so."""
+    return PipelineRef("", name).run_dag_id
 
 
 def logical_date_of(partition: str) -> datetime | None:

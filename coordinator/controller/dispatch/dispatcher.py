@@ -45,6 +45,7 @@ from coordinator.runners.port import (
     NotHappened,
     Refused,
     RequestRefused,
+    RowsRead,
     Runner,
     RunOrTask,
     RunRef,
@@ -236,7 +237,9 @@ class Dispatcher:
                 self._look_failures = self._look_failures + 1 if failed else 0
                 self.look_not_before = now + self._backoff.pause(self._look_failures) if failed else 0.0
             return
-        self._under_way.pop((message.target, message.token), None)
+        job = self._under_way.pop((message.target, message.token), None)
+        if isinstance(job, RequestJob) and job.request.rows is not None:
+            return  # the environment was not asked
         if failed or answered:
             if failed:
                 self._unanswered_since = self._unanswered_since if self.failures else now
@@ -356,7 +359,7 @@ def _ending(message: EffectDone | LookDone) -> str:
             return "refused"
         case EnvironmentUnavailable():
             return "unanswered"
-        case None | Happened() | Delivered() | NotHappened() | Foreign():
+        case None | Happened() | Delivered() | RowsRead() | NotHappened() | Foreign():
             return "answered"
         case _:  # the decision changed, or this watcher no longer leads
             return "not_sent"

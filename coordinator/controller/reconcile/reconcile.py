@@ -27,6 +27,7 @@ from coordinator.controller.writes import RETRY_AFTER, RecordWrite
 from coordinator.model import lifecycle
 from coordinator.model.decide import Decision, Obstacle, grounds
 from coordinator.model.explanation import what_changed
+from coordinator.model.items.whole import row_of
 from coordinator.model.lifecycle import Outcome, RequestState, Situation, next_step
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
@@ -147,7 +148,8 @@ class Reconcile:
         """
         record = write.record
         # The cache gets it at once: that can only make more targets look busy.
-        self._cache.note_record(target, record, revision)
+        if changed := self._cache.note_record(target, record, revision):
+            self._propagation.touch(changed)
         self._queue.outdate(target)
         if record.status is not Status.INTENT or self._propagation.readiness(target) is not Readiness.BUSY:
             self._propagation.touch((), recorded=(target,))
@@ -253,7 +255,13 @@ class Reconcile:
             return record.run_id if record.action is Action.CLEAR else None
         node = self._propagation.graph.node(decision.target.pipeline)
         policy = node.downstream.rerun if node is not None else None
-        return records.run_to_clear(decision, record, self._cache.state(decision.target), policy)
+        if node is not None and node.downstream.items is not None:
+            return None  # its items have runs
+        seen, row = self._cache.state(decision.target), self._row_of(decision.target)
+        return records.run_to_clear(decision, record, seen, policy, row)
+
+    def _row_of(self, target: Target) -> bytes | None:
+        return row_of(self._cache, target) if target.pipeline.item else None
 
     def _take_over(self, target: Target, record: TriggerRecord, now: float) -> None:
         """Take over an intent that this watcher does not know: a predecessor's, or one whose write was in doubt."""
@@ -329,7 +337,8 @@ class Reconcile:
         self, decision: Decision, record: TriggerRecord | None, existing: lifecycle.OwnRun | None
     ) -> TriggerRecord:
         run = records.ExistingRun(existing.run_id, existing.queued_at) if existing is not None else None
-        return records.intend(decision, record, run, who=self._policy.who, when=self._policy.clock.now())
+        row = self._row_of(decision.target)
+        return records.intend(decision, record, run, who=self._policy.who, when=self._policy.clock.now(), row=row)
 
     def _send(self, step: lifecycle.Send | lifecycle.Ask | lifecycle.Recall, target: Target, now: float) -> None:
         dispatcher, in_flight = self._dispatchers.of(target), self.requests.known(target)

@@ -9,6 +9,7 @@ from functools import partial
 from coordinator.model.decide import Decision
 from coordinator.model.explanation.causes import Cause, causes_of, why_unsettled
 from coordinator.model.explanation.headline import MOVING, headline, reason
+from coordinator.model.explanation.items import ItemShown, items_of
 from coordinator.model.explanation.outlook import outlook
 from coordinator.model.explanation.tree import Line, tree
 from coordinator.model.explanation.waits import WaitingSensor
@@ -28,6 +29,7 @@ class Explanation:
     :ivar causes: why it does not fire, followed up to the first reasons; empty when it fires, or need not fire.
     :ivar outlook: what would make it fire.
     :ivar waiting: the sensors of its runs that have no answer yet.
+    :ivar items: those over whose rows it fans out.
     """
 
     decision: Decision
@@ -39,6 +41,7 @@ class Explanation:
     causes: tuple[Cause, ...]
     outlook: str
     waiting: tuple[WaitingSensor, ...] = ()
+    items: tuple[ItemShown, ...] = ()
 
     @property
     def headline(self) -> str:
@@ -122,9 +125,10 @@ def explain(
         state=propagation.state(target),
         record=propagation.record(target),
         order=propagation.order(target),
-        hold=propagation.hold(target.pipeline),
+        hold=propagation.hold(target.pipeline) or propagation.hold(target.pipeline.fanned_out),
         lines=tuple(tree(decision.evaluated, target, why)) if decision.evaluated is not None else (),
         causes=(*causes, *(cause for place, cause in of_sensors.items() if place not in of_itself)),
         outlook=_outlook_of_run(propagation, decision, waiting),
         waiting=tuple(waiting),
+        items=items_of(propagation, target),
     )

@@ -9,6 +9,7 @@ from coordinator.model.conditions import Dependency, On
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.evaluation import Evaluated, EvaluatedBranch, EvaluatedInput, all_inputs
 from coordinator.model.explanation.words import listed, moment, named
+from coordinator.model.items.whole import Standing
 from coordinator.model.partitions import gathers
 from coordinator.model.references import Target
 from coordinator.model.view import Readiness
@@ -45,6 +46,12 @@ def reason(decision: Decision) -> str:
         return f"is given up: it should have been started{moment('by', decision.due_by)} (on_late: skip)"
     if decision.ready:
         return f"would fire now, but it is {obstacles}"
+    if decision.items is not None and (decision.items.busy or not decision.due):
+        words = items_in_words(decision.items)
+        if decision.items.busy or decision.readiness is Readiness.BUSY:
+            return f"runs: {words}"
+        if decision.items.stuck and decision.readiness is Readiness.STUCK:
+            return f"cannot end by itself: {words}"
     if not MOVING.isdisjoint(decision.obstacles):
         return f"is on its way: it is {obstacles}{until_stopped(decision)}"
     if decision.readiness is Readiness.BUSY:
@@ -75,6 +82,16 @@ def _reason_by_retry(decision: Decision, obstacles: str) -> str:
         return f"failed, and would be started again ({decision.retry}), but it is {obstacles}"
     when = " now" if decision.ready else moment("at", decision.retry.at)
     return f"failed, and is started again{when} ({decision.retry})"
+
+
+def items_in_words(items: Standing) -> str:
+    """How the items of a pipeline stand, without its name."""
+    if items.busy:
+        waits = f", and {items.stuck:,} cannot go on by themselves" if items.stuck else ""
+        return f"{items.busy:,} of its {items.items:,} items have not ended{waits}"
+    if items.stuck:
+        return f"{items.stuck:,} of its {items.items:,} items cannot go on by themselves"
+    return f"all of its {items.items:,} items have ended"
 
 
 def _reason_by_sensors(decision: Decision, obstacles: str) -> str:

@@ -90,7 +90,9 @@ def _has_failed(state: RunState | Unreadable) -> bool:
 
 
 def _inputs_of(node: Node) -> _Inputs | None:
-    """The inputs of a pipeline; ``None`` if they are not all in the same partition, or some are tasks."""
+    """The inputs of a pipeline; ``None`` if they are not all in the same partition, some are tasks, or it fans out."""
+    if node.downstream.items is not None:
+        return None  # it hangs on its items, too
     leaves: list[Dependency] = list(node.leaves())
     if not all(isinstance(leaf.mapping, Identity) and not leaf.upstream.task for leaf in leaves):
         return None
