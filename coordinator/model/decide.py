@@ -171,7 +171,7 @@ def decide_without_sensors(graph: Graph, view: View, target: Target) -> Decision
     record = recorded.value if recorded is not None and isinstance(recorded.value, TriggerRecord) else None
     obstacles = set(_obstacles(view, target, seen, recorded))
     node = graph.node(target.pipeline)
-    items = view.items(target) if node is not None and node.downstream.items is not None else None
+    items = view.items(target) if record is not None and record.rows is not None else None
     if items is not None:  # it runs while one of its items does, whatever its own state says by now
         obstacles = obstacles - {Obstacle.RUNNING} | ({Obstacle.RUNNING} if items.busy else set())
     is_active = not obstacles.isdisjoint((Obstacle.IN_FLIGHT, Obstacle.RUNNING))
@@ -181,7 +181,11 @@ def decide_without_sensors(graph: Graph, view: View, target: Target) -> Decision
     if node is None or (target.pipeline.item and row_of(view, target) is None):
         # Asset events, and an item without a row, are nothing to run.
         is_ordered = is_ordered and node is None and not is_of_assets(target.pipeline)
-        return _decide_source(target, frozenset(obstacles), is_active, ordered_at if is_ordered else 0)
+        source = _decide_source(target, frozenset(obstacles), is_active, ordered_at if is_ordered else 0)
+        if items is None:
+            return source
+        readiness = _readiness_with_items(source.readiness, items, seen)
+        return msgspec.structs.replace(source, readiness=readiness, items=items)
 
     downstream = node.downstream
     has_run = record is not None and (len(record.consumed) > 0 or record.order > 0 or record.skipped)

@@ -264,6 +264,33 @@ def case_items_that_nobody_reports(world: World) -> None:
 
 
 @pytest.mark.promise("items")
+def case_items_taken_out_of_the_entry(world: World) -> None:
+    """The entry loses its ``items`` while one runs: that is waited for, and D runs. The next time ``load`` runs as one
+    run; with its ``items`` back, it fans out again."""
+    _fanned(world, "orders", "parts")
+    world.by_hand("load")
+    _comes(world)
+    world.run("load[orders]")
+    world.start("load[parts]")
+    world.dependencies({"load": "U", "D": "load"})
+    world.finish("load[parts]")
+    world.settle()
+    assert (_state(world, "load"), world.runs("D")) == (State.SUCCESS, 1)
+    world.rerun("U")
+    world.settle()
+    world.run("load")
+    world.settle()
+    assert [world.runs(name) for name in ("load[orders]", "load[parts]", "load", "D")] == [1, 1, 1, 2]
+    world.dependencies({"load": {"upstream": "U", "items": FROM_FILE}, "D": "load"})
+    world.rerun("U")
+    world.settle()
+    world.run("load[orders]")
+    world.run("load[parts]")
+    world.settle()
+    assert [world.runs(name) for name in ("load[orders]", "load[parts]", "load", "D")] == [2, 2, 1, 3]
+
+
+@pytest.mark.promise("items")
 def case_items_without_a_row(world: World) -> None:
     """No row at all is a failure, unless the entry says otherwise."""
     _fanned(world)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from coordinator.controller.backoff import Backoff
 from coordinator.controller.clock import Clock
 from coordinator.controller.dispatch.dispatcher import Dispatcher
@@ -338,7 +340,10 @@ class Reconcile:
     ) -> TriggerRecord:
         run = records.ExistingRun(existing.run_id, existing.queued_at) if existing is not None else None
         row = self._row_of(decision.target)
-        return records.intend(decision, record, run, who=self._policy.who, when=self._policy.clock.now(), row=row)
+        intent = records.intend(decision, record, run, who=self._policy.who, when=self._policy.clock.now(), row=row)
+        if intent.rows is not None and not self._propagation.graph.fans_out(decision.target.pipeline):
+            return replace(intent, rows=None)  # its entry has lost its items: it runs as a whole from now on
+        return intent
 
     def _send(self, step: lifecycle.Send | lifecycle.Ask | lifecycle.Recall, target: Target, now: float) -> None:
         dispatcher, in_flight = self._dispatchers.of(target), self.requests.known(target)

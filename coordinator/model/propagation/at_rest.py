@@ -57,8 +57,8 @@ class AtRest:
         consumed, past = NOTHING, 0
         if recorded is not None:
             record = recorded.value
-            if not isinstance(record, TriggerRecord) or record.status is not Status.DONE:
-                return None
+            if not isinstance(record, TriggerRecord) or record.status is not Status.DONE or record.rows is not None:
+                return None  # what has rows hangs on its items, too
             if seen is not None and _has_failed(seen.value) and self._may_retry(pipeline):
                 return None
             consumed = record.consumed
@@ -90,9 +90,7 @@ def _has_failed(state: RunState | Unreadable) -> bool:
 
 
 def _inputs_of(node: Node) -> _Inputs | None:
-    """The inputs of a pipeline; ``None`` if they are not all in the same partition, some are tasks, or it fans out."""
-    if node.downstream.items is not None:
-        return None  # it hangs on its items, too
+    """The inputs of a pipeline; ``None`` if they are not all in the same partition, or some are tasks."""
     leaves: list[Dependency] = list(node.leaves())
     if not all(isinstance(leaf.mapping, Identity) and not leaf.upstream.task for leaf in leaves):
         return None
