@@ -96,7 +96,9 @@ def examine(settings: Settings, dependencies: Path | None) -> list[Finding]:
 
     :param dependencies: the file; ``None``: the published documents.
     """
-    document, of_document = read_document(dependencies, settings.etcd, environments=settings.environments)
+    document, of_document = read_document(
+        dependencies, settings.etcd, environments=settings.environments, sources=settings.items
+    )
     pipelines, waited_for = _named_in(document), set[PipelineRef]()
     findings = [
         _configuration(settings),

@@ -128,7 +128,7 @@ def status(
     targets = [
         target
         for target in known
-        if (wanted is None or target.pipeline == wanted) and (spellings is None or target.partition in spellings)
+        if _is_wanted(target.pipeline, wanted) and (spellings is None or target.partition in spellings)
     ]
     if not (as_json or asked or everything):  # stuck partitions are shown with their cause
         targets = [target for target in targets if reading.propagation.readiness(target) is Readiness.BUSY]
@@ -168,6 +168,13 @@ def status(
         _print(answer, nothing, everything=everything)
     if answer.needs_person:
         raise typer.Exit(ExitCode.PROBLEM)
+
+
+def _is_wanted(pipeline: PipelineRef, wanted: PipelineRef | None) -> bool:
+    """Whether a pipeline is shown. Of one that fans out, there may be thousands of items: they are counted there."""
+    if wanted is None:
+        return not pipeline.item
+    return wanted in (pipeline, pipeline.fanned_out)
 
 
 def _unknown_partition(

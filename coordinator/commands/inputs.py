@@ -108,6 +108,8 @@ def read_inputs(store: Store, keys: Keys, target: Target, *, run_id: str | None 
         )
     # While the answer to the request is unknown, the run may have begun already: its inputs are those of the intent.
     stands_on = record.inputs if record.status is Status.INTENT else record.consumed
+    if target.pipeline.item:  # it stands on the rows, and these on what its pipeline was started for
+        return read_inputs(store, keys, Target(target.pipeline.fanned_out, target.partition))
     return sorted(_told(store, keys, stands_on), key=lambda one: (one.pipeline, one.partition))
 
 

@@ -304,6 +304,11 @@ class Watcher:
         return self._reporters.in_numbers(self._clock.now())
 
     @property
+    def kinds(self) -> dict[str, str]:
+        """What runs in each configured environment: ``airflow``, ``command``, ..."""
+        return {name: environment.kind for name, environment in self._settings.environments.items()}
+
+    @property
     def changes_waiting(self) -> int:
         """The number of changes that were read from etcd and are not handled yet. Safe from any thread."""
         return self._inbox.changes_waiting
@@ -319,7 +324,7 @@ class Watcher:
 
     def _failing_environments(self) -> Iterator[tuple[str, str]]:
         for dispatcher in self._dispatchers.all():
-            if (error := dispatcher.last_error) is not None:
+            if (error := dispatcher.present_error) is not None:
                 yield dispatcher.environment, error
 
     def _found_out(self) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from coordinator.model.conditions import Condition
@@ -32,6 +33,10 @@ class Settle(enum.StrEnum):
 
     WAVE = "wave"
     DIRECT = "direct"
+
+
+MOST_RETRIES = 100
+"""Retries of one run. More of them are a loop."""
 
 
 class Catchup(enum.StrEnum):
@@ -95,6 +100,9 @@ class Downstream:
     :ivar conf: merged into the conf of the runs that the coordinator creates.
     :ivar max_in_flight: how many of its partitions may be in flight at the same time; ``None``: any number.
     :ivar deadline: when a partition that has not been started is late.
+    :ivar retries: how often a run that failed is started again, for each time that it is fired.
+    :ivar retry_delay: how long after its end.
+    :ivar timeout: how long an attempt may take, from its ``queued_at`` on; ``None``: any time.
     :ivar items: it runs once for each of these rows; ``None``: it runs once.
     """
 
@@ -107,6 +115,9 @@ class Downstream:
     max_in_flight: int | None = None
     deadline: Deadline | None = None
     on_late: OnLate = OnLate.SHOW
+    retries: int = 0
+    retry_delay: timedelta = timedelta(0)
+    timeout: timedelta | None = None
     items: Items | None = None
 
 

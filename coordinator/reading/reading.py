@@ -268,7 +268,7 @@ def _read(
         whole, problems = _graph_of(documents)
         closure = about.closure(whole, documents.waits)
         graph = whole.within(closure)
-        listing = listing_of(store, keys, closure, documents.revision)
+        listing = listing_of(store, keys, whole, closure, documents.revision)
         newest_change = _newest_change(keys, listing.items)
         cache.replace(listing)
         cache.published, cache.waits = documents.published, documents.waits

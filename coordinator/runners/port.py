@@ -328,6 +328,21 @@ class Runner(Protocol):
             error=RequestRefused("this kind of environment does not say which runs have changed", status=501)
         )
 
+    def stop(self, ref: RunRef, *, before: datetime | None, permit: Permit | None = None) -> Outcome:
+        """Stop an attempt of a run, and no other one. It may be asked again until the attempt has ended.
+
+        An environment that cannot stop runs need not implement it.
+
+        :param before: ``queued_at`` of the attempt.
+        :param permit: as of :meth:`start`.
+        :returns: ``Happened``: that attempt has ended, or is about to. ``NotHappened``: the run is gone, or in another
+            attempt. ``Refused``: the environment does not do it.
+        :raises LeadershipLost: raised by ``permit``.
+        :raises EnvironmentUnavailable: no answer: it may have been stopped.
+        """
+        del ref, before, permit
+        return Refused(501, "this kind of environment cannot stop a run")
+
     def check(self, dag_ids: Sequence[str], *, tasks: Mapping[str, Collection[str]] = NO_TASKS) -> EnvironmentReport:
         """For ``doctor``: is it reachable, do the credentials work, does every DAG exist unpaused? Raises nothing.
 

@@ -33,6 +33,7 @@ from coordinator.runners.port import (
     RowsWanted,
     Runner,
     RunOrTask,
+    RunRef,
     StartRequest,
 )
 
@@ -139,6 +140,9 @@ class WithRows:
 
     def changed_runs(self, since: datetime | None, *, place: ListPlace, timeout: float) -> Changed:
         return self._runner.changed_runs(since, place=place, timeout=timeout)
+
+    def stop(self, ref: RunRef, *, before: datetime | None, permit: Permit | None = None) -> Outcome:
+        return self._runner.stop(ref, before=before, permit=permit)
 
     def check(self, dag_ids: Sequence[str], *, tasks: Mapping[str, Collection[str]] = NO_TASKS) -> EnvironmentReport:
         return self._runner.check(dag_ids, tasks=tasks)

@@ -170,6 +170,10 @@ class Keys:
         """The prefix of the keys of all trigger records of a pipeline."""
         return self._of_pipeline("trigger", pipeline) + "/"
 
+    def items_of(self, kind: str, pipeline: PipelineRef) -> str:
+        """The prefix of the keys of a kind of all items of a pipeline: ``state``, ``trigger`` or ``order``."""
+        return self._of_pipeline(kind, pipeline) + "["
+
     def dependencies(self, owner: str) -> str:
         return f"{self.root}dependencies/{encode_segment(owner)}"
 

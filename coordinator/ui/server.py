@@ -44,7 +44,7 @@ def serve(settings: Settings, listening: Callable[[str], object]) -> None:
         store = stack.enter_context(contextlib.closing(connect(settings.etcd)))
         listener = stack.enter_context(_listener(ui))
         config = uvicorn.Config(
-            application(settings, store),
+            application(settings, store, store.requests),
             http=_Connection,
             h11_max_incomplete_event_size=LARGEST_HEAD,
             timeout_graceful_shutdown=_END_WITHIN,

@@ -12,6 +12,7 @@ from tests.worlds import (
     partition_cases,
     people_cases,
     retention_cases,
+    retry_cases,
     sensor_cases,
     task_cases,
     wait_cases,
@@ -41,6 +42,12 @@ def test_people_case(name: str, etcd_settings: EtcdSettings, tmp_path: Path) -> 
 def test_retention_case(name: str, etcd_settings: EtcdSettings, tmp_path: Path) -> None:
     with RealWorld(etcd_settings, tmp_path) as world:
         retention_cases.CASES[name](world)
+
+
+@pytest.mark.parametrize("name", retry_cases.ON_REAL_ETCD)
+def test_retry_case(name: str, etcd_settings: EtcdSettings, tmp_path: Path) -> None:
+    with RealWorld(etcd_settings, tmp_path) as world:
+        retry_cases.CASES[name](world)
 
 
 @pytest.mark.parametrize("name", task_cases.ON_REAL_ETCD)

@@ -14,6 +14,7 @@ from tests.worlds import (
     partition_cases,
     people_cases,
     retention_cases,
+    retry_cases,
     sensor_cases,
     task_cases,
     wait_cases,
@@ -74,6 +75,11 @@ def test_sensor_case(name: str) -> None:
 @pytest.mark.parametrize("name", retention_cases.CASES)
 def test_retention_case(name: str) -> None:
     retention_cases.CASES[name](SimulatedWorld())
+
+
+@pytest.mark.parametrize("name", retry_cases.CASES)
+def test_retry_case(name: str) -> None:
+    retry_cases.CASES[name](SimulatedWorld())
 
 
 @pytest.mark.parametrize("name", asset_upstream_cases.CASES)

@@ -47,6 +47,7 @@ def case_items_once_each(world: World) -> None:
     (run,) = world.all_runs("load[orders]")
     assert run.conf["item"] == table("orders")
     assert run.conf["coordinator"]["item"] == "orders"
+    assert [one["pipeline"] for one in run.conf["coordinator"]["inputs"]] == ["U"]
     world.run("load[orders]")
     world.settle()
     assert _state(world, "load") is State.RUNNING
@@ -158,13 +159,135 @@ def case_items_still_running_when_the_upstream_completes_again(world: World) -> 
     world.start("load[parts]")
     world.rerun("U")
     world.settle()
-    assert [world.runs(name) for name in ("load[orders]", "load[parts]")] == [1, 1]
+    record = world.record("load")
+    assert record is not None
+    assert record.sequence == 1
     world.finish("load[parts]")
     world.settle()
     world.run("load[orders]")
     world.run("load[parts]")
     world.settle()
     assert [world.runs(name) for name in ("load[orders]", "load[parts]", "D")] == [2, 2, 1]
+
+
+@pytest.mark.promise("items", "not-early")
+def case_items_in_a_diamond(world: World) -> None:
+    """D waits for U, too: after U it waits for all items, also the second time, when all of them had succeeded before.
+    So it does when U completes and the rows are read while nothing tells of the items yet."""
+    world.dependencies({"load": {"upstream": "U", "items": FROM_FILE}, "D": ["load", "U"]})
+    world.by_hand("U", "load")
+    world.rows([table("orders"), table("parts")])
+    _comes(world)
+    world.run("load[orders]")
+    world.run("load[parts]")
+    world.settle()
+    assert world.runs("D") == 1
+    world.rerun("U")
+    world.settle()
+    assert world.runs("D") == 1
+    world.run("load[parts]")
+    world.settle()
+    assert world.runs("D") == 1
+    world.run("load[orders]")
+    world.settle()
+    assert world.runs("D") == 2
+
+
+@pytest.mark.promise("items", "not-early")
+def case_items_one_ends_while_no_watcher_runs(world: World) -> None:
+    """The state of ``load`` says success, and one item has failed since, while no watcher ran: D does not run for U."""
+    world.dependencies({"load": {"upstream": "V", "items": FROM_FILE}, "D": ["load", "U"]})
+    world.by_hand("U", "V")
+    world.rows([table("orders"), table("parts")])
+    world.trigger("U")
+    world.trigger("V")
+    world.run("U")
+    world.run("V")
+    world.settle()
+    assert world.runs("D") == 1
+    world.by_hand("load")
+    world.stop_watcher()
+    world.rerun("load[orders]", "failed")
+    world.rerun("U")
+    world.start_watcher()
+    world.settle()
+    assert (_state(world, "load"), world.runs("D")) == (State.FAILED, 1)
+    world.rerun("load[orders]")
+    world.settle()
+    assert world.runs("D") == 2
+
+
+@pytest.mark.promise("items")
+def case_items_whose_rows_are_deleted(world: World) -> None:
+    """Somebody deletes the trigger record of ``load``, with the rows: it has never run. The rows are read again, and
+    each item runs for them."""
+    _fanned(world, "orders", "parts")
+    _comes(world)
+    world.delete_record("load")
+    world.settle()
+    assert [world.runs(name) for name in ("load[orders]", "load[parts]", "D")] == [2, 2, 2]
+
+
+@pytest.mark.promise("items", "takeover")
+def case_items_that_nobody_has_begun(world: World) -> None:
+    """One of two items runs, and the other one waits for it (``max_in_flight``), when another watcher takes over: of
+    the second one, etcd has nothing but its row."""
+    _fanned(world, "orders", "parts", max_in_flight=1)
+    world.by_hand("load")
+    _comes(world)
+    (first,) = [name for name in ("load[orders]", "load[parts]") if world.all_runs(name)]
+    world.stop_watcher()
+    world.run(first)
+    world.by_itself("load")
+    world.start_watcher()
+    world.settle()
+    assert [world.runs(name) for name in ("load[orders]", "load[parts]", "D")] == [1, 1, 1]
+
+
+@pytest.mark.promise("items", "following")
+def case_items_that_nobody_reports(world: World) -> None:
+    """Nothing reports where ``load`` runs: the ends of its items are found out, and so is a clear of the one that has
+    failed."""
+    world.silence("team_b")
+    world.dependencies({"team_b/load": {"upstream": "U", "items": FROM_FILE}, "D": "team_b/load"})
+    world.by_hand("U", "team_b/load")
+    world.rows([table("orders"), table("parts")])
+    _comes(world)
+    world.run("team_b/load[orders]", "failed")
+    world.run("team_b/load[parts]")
+    world.settle_until(lambda: _state(world, "team_b/load") is State.FAILED, "the ends are found out")
+    world.settle()
+    assert world.runs("D") == 0
+    world.rerun("team_b/load[orders]")
+    world.settle_until(lambda: world.runs("D") == 1, "D runs")
+    assert [world.runs(f"team_b/load[{key}]") for key in ("orders", "parts")] == [2, 1]
+
+
+@pytest.mark.promise("items")
+def case_items_taken_out_of_the_entry(world: World) -> None:
+    """The entry loses its ``items`` while one runs: that is waited for, and D runs. The next time ``load`` runs as one
+    run; with its ``items`` back, it fans out again."""
+    _fanned(world, "orders", "parts")
+    world.by_hand("load")
+    _comes(world)
+    world.run("load[orders]")
+    world.start("load[parts]")
+    world.dependencies({"load": "U", "D": "load"})
+    world.finish("load[parts]")
+    world.settle()
+    assert (_state(world, "load"), world.runs("D")) == (State.SUCCESS, 1)
+    world.rerun("U")
+    world.settle()
+    world.run("load")
+    world.settle()
+    assert [world.runs(name) for name in ("load[orders]", "load[parts]", "load", "D")] == [1, 1, 1, 2]
+    world.dependencies({"load": {"upstream": "U", "items": FROM_FILE}, "D": "load"})
+    world.rerun("U")
+    world.settle()
+    world.run("load[orders]")
+    world.run("load[parts]")
+    world.settle()
+    assert [world.runs(name) for name in ("load[orders]", "load[parts]", "load", "D")] == [2, 2, 1, 3]
 
 
 @pytest.mark.promise("items")
@@ -344,7 +467,7 @@ def case_items_of_which_one_run_is_made_by_hand(world: World) -> None:
     assert (_state(world, "load"), world.runs("D")) == (State.SUCCESS, 1)
 
 
-@pytest.mark.promise("items", "retention")
+@pytest.mark.promise("items")
 def case_items_are_removed_after_the_whole(world: World) -> None:
     """Retention removes a partition with its items, and those below have been removed before."""
     _fanned(world, "orders", "parts")

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from coordinator.model.partitions.instants import dag_or_item, parse_instant, partition_of_run
 from coordinator.model.references import PipelineRef
 from coordinator.model.runstate import State
-from coordinator.runners.airflow import assets, changes, looking, starting
+from coordinator.runners.airflow import assets, changes, looking, starting, stopping
 from coordinator.runners.airflow.answers import Answer
 from coordinator.runners.airflow.assets import KnownAssets
 from coordinator.runners.airflow.client import AirflowClient
@@ -29,6 +29,7 @@ from coordinator.runners.port import (
     Outcome,
     Permit,
     RunOrTask,
+    RunRef,
     StartRequest,
 )
 from tests.airflow_model.rest import Call, RestApi, kind_of
@@ -96,6 +97,12 @@ class DirectLine:
             permit(0.0)
         return self._exchange("POST", path, body=json.loads(json.dumps(body)))  # nothing is shared
 
+    def patch(self, path: str, body: Mapping[str, Any], *, deadline: Deadline, permit: Permit | None = None) -> Answer:
+        del deadline
+        if permit is not None:
+            permit(0.0)
+        return self._exchange("PATCH", path, body=dict(body))
+
     def carry(self, question: str, call: Call) -> tuple[int, Any]:
         """Bring a request there, and its answer back. :raises EnvironmentUnavailable: there is none."""
         del question
@@ -147,6 +154,9 @@ class DirectRunner:
     def changed_runs(self, since: datetime | None, *, place: ListPlace, timeout: float) -> Changed:
         del timeout
         return changes.changed_runs(self._client, since, place, FAR)
+
+    def stop(self, ref: RunRef, *, before: datetime | None, permit: Permit | None = None) -> Outcome:
+        return stopping.stop(self._client, ref, before, FAR, permit)
 
     def check(self, dag_ids: Sequence[str], *, tasks: Mapping[str, Collection[str]] = NO_TASKS) -> EnvironmentReport:
         del tasks

@@ -20,12 +20,12 @@ from coordinator.model.decide import Decision, completions
 from coordinator.model.dependencies import Rerun
 from coordinator.model.graph import Graph
 from coordinator.model.items.rows import Rows, fingerprint_of, is_run_of_row
-from coordinator.model.items.whole import row_of
+from coordinator.model.items.whole import row_of, whole_of
 from coordinator.model.partitions.instants import coordinator_run_id, name_of_item_run, parse_instant
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState
 from coordinator.model.trigger import Action, Status, TriggerRecord
-from coordinator.model.view import Facts, SeenState
+from coordinator.model.view import Facts, SeenState, readable_record
 from coordinator.runners.port import AssetDelivery, ObservedRun, RowsRead, RowsWanted, StartRequest
 
 
@@ -84,6 +84,9 @@ def intend(
         ordered=decision.order,
         blocked_since=previous.blocked_since if previous is not None and previous.status is Status.BLOCKED else None,
         tasks=decision.tasks_to_clear,
+        retried=previous.retried if previous is not None else 0,
+        retrying=decision.retries,
+        previous_attempt=(previous.attempt or previous.previous_attempt) if previous is not None else None,
         rows=previous.rows if previous is not None else None,
     )
 
@@ -112,14 +115,16 @@ def run_to_clear(
     """The run that firing now would clear; ``None``: one is created.
 
     It is the one in the record, or, where a person orders it, the one that reported; or that of the sensors that are to
-    be cleared. A run of an item has its row in its conf, which a clear does not change: for another row, another run is
-    created.
+    be cleared. A retry is of the run that failed, whatever the rerun policy. A run of an item has its row in its conf,
+    which a clear does not change: for another row, another run is created.
 
     :param seen: the target's own state.
     :param row: of an item: what it is to run for.
     """
     if decision.clears:
         return decision.clears[0].ref.run_id
+    if decision.retries:
+        return existing_run_id(record)
     if rerun is Rerun.NEW_RUN:
         return None
     target = decision.target
@@ -163,6 +168,10 @@ def request_of(graph: Graph, facts: Facts, target: Target, record: TriggerRecord
         wanted = RowsWanted(node.downstream.items, conf_to_send(own_conf))
         dag_id, partition = target.pipeline.dag_id, target.partition
         return StartRequest(dag_id, record.action, record.run_id, record.token, partition=partition, rows=wanted)
+    row, used = None, record.consumed if record.retrying else record.inputs
+    if target.pipeline.item:  # it stands on the rows, and these on what its pipeline was started for
+        row, whole = row_of(facts, target), readable_record(facts.record(whole_of(target)))
+        used = whole.consumed if whole is not None else NOTHING
     inputs = [
         {
             "pipeline": str(input_target.pipeline.whole),
@@ -172,9 +181,8 @@ def request_of(graph: Graph, facts: Facts, target: Target, record: TriggerRecord
             "state": consumed.state.value,
             "revision": consumed.revision,
         }
-        for input_target, consumed in record.inputs.named.items()
+        for input_target, consumed in used.named.items()
     ]
-    row = row_of(facts, target) if target.pipeline.item else None
     ours = {
         "partition": target.partition,
         "sequence": record.sequence,
@@ -182,7 +190,7 @@ def request_of(graph: Graph, facts: Facts, target: Target, record: TriggerRecord
         "wave": record.wave,
         **_claim_of(target, row),
         "inputs": inputs,
-        **({"more_inputs": record.inputs.more} if record.inputs.more else {}),
+        **({"more_inputs": used.more} if used.more else {}),
     }
     creates, beside = record.action is Action.CREATE, is_beside(graph, target, record)
     return StartRequest(
@@ -252,6 +260,8 @@ def _started(record: TriggerRecord, run_id: str | None, attempt: datetime | None
         blocked_since=None,
         order=max(record.order, record.ordered),
         ordered=0,
+        retried=record.retried + 1 if record.retrying else 0,
+        previous_attempt=None,
     )
 
 
@@ -311,7 +321,8 @@ def without_run(record: TriggerRecord, reason: str) -> TriggerRecord:
 
 def adopted(record: TriggerRecord, run: ObservedRun) -> TriggerRecord:
     """A run that is not ours exists where ours should be: it becomes the partition's run, for the rerun policy."""
-    return _withdrawn(record, run.run_id, f"run {run.run_id} existed already and is adopted")
+    found = _withdrawn(record, run.run_id, f"run {run.run_id} existed already and is adopted")
+    return replace(found, previous_attempt=None)  # it is not ours
 
 
 def _withdrawn(record: TriggerRecord, run_id: str | None, reason: str) -> TriggerRecord:

@@ -33,6 +33,7 @@ class WholeStates:
         if state is not None:
             document = RunStateDocument(
                 state=state.state,
+                run_id=state.attempt.run_id,
                 attempt=state.attempt.number,
                 observed_at=self._clock.now(),
                 reported_by=self._ledger.reported_by,

@@ -48,6 +48,12 @@ def _entry(downstream: Downstream) -> Any:
         fields["deadline"] = dump_deadline(downstream.deadline)
     if downstream.on_late is not OnLate.SHOW:
         fields["on_late"] = str(downstream.on_late)
+    if downstream.retries:
+        fields["retries"] = downstream.retries
+        if downstream.retry_delay:
+            fields["retry_delay"] = format_duration(downstream.retry_delay)
+    if downstream.timeout is not None:
+        fields["timeout"] = format_duration(downstream.timeout)
     if downstream.items is not None:
         fields["items"] = dump_items(downstream.items)
     # A condition that is an object stands under "upstream": an entry that is one is read as the entry's fields.

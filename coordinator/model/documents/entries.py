@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from coordinator.model.conditions import Condition, leaves
-from coordinator.model.dependencies import Catchup, Downstream, OnLate, Rerun, Settle
+from coordinator.model.dependencies import MOST_RETRIES, Catchup, Downstream, OnLate, Rerun, Settle
 from coordinator.model.documents.conditions import CONDITION_FIELDS, ConditionReader
 from coordinator.model.documents.cycles import Edges
 from coordinator.model.documents.deadlines import DeadlineReader
@@ -23,6 +24,10 @@ RESERVED_CONF = "coordinator"
 
 ITEM_CONF = "item"
 """The member of the conf of the run of an item that has its row."""
+
+
+OF_OUR_RUNS = ("retries", "retry_delay", "timeout")
+"""The fields about attempts of runs that the coordinator starts."""
 
 
 class EntryReader:
@@ -62,6 +67,9 @@ class EntryReader:
                 return None
             if "upstream" not in fields:
                 self._findings.add(cursor, "'upstream' is missing", "say what the pipeline waits for")
+                for name in filter(fields.__contains__, OF_OUR_RUNS):
+                    reason = f"{name!r} without 'upstream': it is about runs that the coordinator starts"
+                    self._findings.add(fields[name].at_key(), reason, "say it in the DAG itself")
                 return None
             cursor = fields["upstream"]
         condition = self._condition(cursor, pipeline)
@@ -94,8 +102,22 @@ class EntryReader:
             "max_in_flight": None if limit is None else self._fields.whole_number(limit, least=1),
             "deadline": None if deadline is None else self._deadlines.read(deadline),
             "on_late": self._fields.choice(fields.get("on_late"), OnLate.SHOW),
+            **self._attempts(fields),
             "conf": self._conf(fields.get("conf"), has_items=items is not None),
             "items": None if items is None else self._items.read(items, fields.get("conf")),
+        }
+
+    def _attempts(self, fields: Mapping[str, Cursor]) -> Mapping[str, Any]:
+        """How often a run is started again, and how long an attempt may take."""
+        retries, delay, timeout = (fields.get(name) for name in OF_OUR_RUNS)
+        if delay is not None and retries is None:
+            self._findings.add(delay.at_key(), "'retry_delay' without 'retries'", "say how often it is started again")
+        return {
+            "retries": (self._fields.whole_number(retries, least=0, most=MOST_RETRIES) or 0)
+            if retries is not None
+            else 0,
+            "retry_delay": (self._fields.duration(delay) if delay is not None else None) or timedelta(0),
+            "timeout": self._fields.duration(timeout) if timeout is not None else None,
         }
 
     def _condition(self, cursor: Cursor, pipeline: PipelineRef | None) -> Condition | None:

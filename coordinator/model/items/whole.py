@@ -1,7 +1,7 @@
 """The pipeline that fans out, as a whole: what becomes of it follows from its items. Pure.
 
 It has ended when all its items have. The leader writes its state, as it writes that of assets. Its completion is
-another one whenever an item has completed again: its number is a digest of the completions of the items.
+another one whenever an item has completed again: its run_id is made of a digest of the completions of the items.
 """
 
 from __future__ import annotations
@@ -21,7 +21,15 @@ from coordinator.model.view import Facts, Readiness, SeenState, readable_record,
 NAMED = 3
 """Failed items that the note of a failure names."""
 
-_BITS = (1 << 62) - 1
+_BITS = (1 << 64) - 1
+
+_OF_ITEMS = "items-"
+"""What the run_id begins with that stands for the runs of all items, with a digest of their completions."""
+
+
+def is_of_items(attempt: Attempt) -> bool:
+    """Whether it stands for the runs of the items of a pipeline, which has none of its own."""
+    return attempt.run_id is not None and attempt.run_id.startswith(_OF_ITEMS)
 
 
 def rows_of(facts: Facts, whole: Target) -> Rows | None:
@@ -116,7 +124,7 @@ class ItemTally:
     def _state(self, unsettled: int) -> RunState | None:
         if unsettled:
             return RunState(State.RUNNING)
-        attempt = Attempt(None, None, self._digest & _BITS)
+        attempt = Attempt(f"{_OF_ITEMS}{self._digest & _BITS:016x}", None, 1)
         if not self._rows.by_key:
             match self._rows.on_empty:
                 case OnEmpty.SUCCESS:

@@ -10,6 +10,8 @@ import hashlib
 import re
 from datetime import UTC, datetime
 
+from coordinator.model.references import ITEM_KEY
+
 RUN_ID_LIMIT = 250
 """Airflow refuses a longer run_id."""
 
@@ -86,6 +88,7 @@ def is_coordinator_run_id(run_id: str, partition: str) -> bool:
 
 
 _OURS = re.compile(r"coordinator__(.+)__[0-9]{1,18}", re.DOTALL)
+_OF_ITEM = re.compile(rf"(.+)\[({ITEM_KEY})-[0-9a-f]{{8}}\]", re.DOTALL)
 _ESCAPED = re.compile(r"(?:~[0-9a-f]{2})+")
 _DATED = re.compile(r"(?:scheduled|backfill|manual)__([^_]+)")
 
@@ -99,6 +102,13 @@ def partition_in_run_id(run_id: str) -> str | None:
         lambda escaped: bytes.fromhex(escaped.group().replace("~", "")).decode("utf-8", "replace"), found[1]
     )
     return partition if is_coordinator_run_id(run_id, partition) else None
+
+
+def item_in_run_id(run_id: str) -> tuple[str, str] | None:
+    """The partition and the key of the item for which the coordinator has made a run_id; ``None``: it made none for an
+    item, or may have cut it."""
+    found = _OF_ITEM.fullmatch(partition_in_run_id(run_id) or "")
+    return (found[1], found[2]) if found is not None else None
 
 
 def date_in_run_id(run_id: str) -> str | None:

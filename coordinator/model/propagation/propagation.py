@@ -24,7 +24,7 @@ from coordinator.model.conditions import Dependency
 from coordinator.model.decide import Decision, Obstacle, decide
 from coordinator.model.graph import Graph
 from coordinator.model.hold import Hold
-from coordinator.model.items.whole import ItemTallies, Standing, rows_of
+from coordinator.model.items.whole import ItemTallies, Standing, rows_of, whole_of
 from coordinator.model.loops import comes_of
 from coordinator.model.partitions import Identity, Latest, Mapping
 from coordinator.model.partitions.instants import partition_order
@@ -180,9 +180,13 @@ class Propagation:
         yield from self.graph.dependents(upstream)
         yield from self._partitions.followers(upstream)
         yield from self._facts.runs_behind(upstream)
+        if upstream.pipeline.item:  # also of one whose entry has lost its items
+            whole = whole_of(upstream)
+            if rows_of(self._facts, whole) is not None and not self.graph.fans_out(whole.pipeline):
+                yield whole
         if upstream.pipeline.is_rows:
             whole = Target(upstream.pipeline.fanned_out, upstream.partition)
-            if (rows := rows_of(self._facts, whole)) is not None and self.graph.fans_out(whole.pipeline):
+            if (rows := rows_of(self._facts, whole)) is not None:
                 yield from (target_of((whole.pipeline.with_item(key), upstream.partition)) for key in rows.by_key)
                 yield whole
 

@@ -121,8 +121,8 @@ def standing_of(attempt: Attempt) -> Standing:
     :raises ValueError: a file is damaged. :raises OSError: one cannot be read.
     """
     claim = _read(attempt.directory / SUPERVISOR, _Noted)
-    if claim is None:
-        return Standing(State.QUEUED)
+    if claim is None:  # it may be about to be removed, file by file
+        return _ended(attempt, None) or Standing(State.QUEUED)
     began = claim.claimed_at
     if (ended := _ended(attempt, began)) is not None:
         return ended
@@ -143,9 +143,23 @@ def _ended(attempt: Attempt, began: datetime | None) -> Standing | None:
         return None
     if ended.code == 0 and ended.reason is None:
         return Standing(State.SUCCESS, began, ended.ended_at)
-    how = f"it was ended by signal {ended.signal}" if ended.code is None else f"it ended with {ended.code}"
+    how = f"it ended with {ended.code}"
+    if ended.code is None:
+        how = "it never began" if ended.signal is None else f"it was ended by signal {ended.signal}"
     note = f"{ended.reason}: {how}" if ended.reason is not None else how
     return Standing(State.FAILED, began, ended.ended_at, note=note)
+
+
+def supervisor_of(attempt: Attempt) -> dict[str, Any] | None:
+    """The supervisor that has taken an attempt; raises as :func:`standing_of`."""
+    noted = _read(attempt.directory / SUPERVISOR, _Noted)
+    return noted.process if noted is not None else None
+
+
+def process_of(attempt: Attempt) -> dict[str, Any] | None:
+    """The process of the command; raises as :func:`standing_of`."""
+    noted = _read(attempt.directory / PROCESS, _Noted)
+    return noted.process if noted is not None else None
 
 
 class RunFiles:

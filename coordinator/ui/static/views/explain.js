@@ -63,6 +63,7 @@ function view(said, pipeline, known, query) {
         {},
         words.condition.length ? section("Waits for", tree(words.condition, known)) : null,
         said.causes.length ? section("Because", causes(said, known)) : null,
+        words.items.length ? section("Items", el("ul.plain", {}, words.items.map((text) => el("li", {}, withAges(text))))) : null,
         words.sensors.length ? section("Sensors", sensors(said)) : null,
       ),
       el("div.facts", {}, ofItself(said, pipeline, known)),
