@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from coordinator.controller.reconcile import records
+from coordinator.model.cascade import cascade, course
 from coordinator.model.conditions import Dependency, On, leaves
 from coordinator.model.consumption import Consumed, Consumption
 from coordinator.model.decide import Decision, Obstacle
@@ -207,3 +208,19 @@ def test_explain_says_when_a_run_is_stopped() -> None:
     said = explain(situation.at(NOON + 12 * MINUTE), Target(D, K))
     assert "it is stopped at 2026-11-20T14:00:00Z if it still runs" in said.headline
     assert situation.decide(NOON + 12 * MINUTE).recheck_at == NOON + 120 * MINUTE
+
+
+def test_a_rehearsal_lets_a_retry_happen_and_tells_only_what_is_added() -> None:
+    situation, now = Situation(), NOON + 12 * MINUTE
+    known, graph = [Target(one, K) for one in (A, D, F)], situation.at(now).graph
+
+    def told(**change: State) -> list[tuple[str, str]]:
+        marks = {Target(PipelineRef("default", name), K): state for name, state in change.items()}
+        steps = cascade(graph, situation.facts, marks, known=known, revision=20, now=now)
+        return [(step.target.pipeline.dag_id, str(step.how)) for step in steps]
+
+    assert told() == []
+    assert told(D=State.FAILED) == [("F", "create")]
+    assert told(A=State.SUCCESS) == [("D", "clear")]
+    found = course(graph, situation.facts, known=known, revision=20, now=now, environments=["default"])
+    assert (found.started, found.held_up) == ((Target(D, K),), frozenset())
