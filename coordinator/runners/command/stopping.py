@@ -1,7 +1,8 @@
 """Stopping an attempt of a command: its supervisor ends it, with all that it has started.
 
 ``stop.json`` says that it was to be stopped: then the note of the run says so. An attempt that no supervisor has taken
-is taken here, in the name of no process, so that it never begins. Where the supervisor was killed, the process group of the command is ended.
+is taken here, in the name of no process, so that it never begins. Where the supervisor was killed, the process group of
+the command is ended.
 """
 
 from __future__ import annotations

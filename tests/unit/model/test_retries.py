@@ -16,6 +16,7 @@ from coordinator.model.dependencies import Downstream, Rerun
 from coordinator.model.explanation import explain
 from coordinator.model.graph import Graph, Node
 from coordinator.model.hold import Hold
+from coordinator.model.order import Order
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.retries import Retry, are_used_up, attempt_to_stop, retry_of, time_limit_of
@@ -23,6 +24,8 @@ from coordinator.model.runstate import Attempt, RunState, State
 from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record, read_record
 from coordinator.model.view import Readiness, SeenRecord, SeenState
 from tests.unit.model.facts import Facts
+
+pytestmark = pytest.mark.promise("retries")
 
 K = "2026-11-20T00:00:00Z"
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -214,13 +217,13 @@ def test_a_rehearsal_lets_a_retry_happen_and_tells_only_what_is_added() -> None:
     situation, now = Situation(), NOON + 12 * MINUTE
     known, graph = [Target(one, K) for one in (A, D, F)], situation.at(now).graph
 
-    def told(**change: State) -> list[tuple[str, str]]:
-        marks = {Target(PipelineRef("default", name), K): state for name, state in change.items()}
-        steps = cascade(graph, situation.facts, marks, known=known, revision=20, now=now)
+    def told(**change: State | Order) -> list[tuple[str, str]]:
+        acts = {Target(PipelineRef("default", name), K): what for name, what in change.items()}
+        steps = cascade(graph, situation.facts, acts, known=known, revision=20, now=now)
         return [(step.target.pipeline.dag_id, str(step.how)) for step in steps]
 
     assert told() == []
     assert told(D=State.FAILED) == [("F", "create")]
-    assert told(A=State.SUCCESS) == [("D", "clear")]
+    assert told(A=Order.RERUN) == [("A", "clear"), ("D", "clear")]
     found = course(graph, situation.facts, known=known, revision=20, now=now, environments=["default"])
     assert (found.started, found.held_up) == ((Target(D, K),), frozenset())
