@@ -9,6 +9,10 @@ meaning.
 ``unmet_notes``      dependencies that can hardly be met
 ``gaps``             partitions in which a pipeline has not run on what is there
 ``attention``        the causes that keep partitions from running, and what waits behind each
+``replicas``         who leads, and the other watchers; ``files``: their dependencies files
+``reporters_heard``  which environments are heard from
+``problems``         what else is wrong: ``stale_requests``, ``misplaced_states``, ...
+``status_json``      concerns and partitions for programs
 ``limit_reasons``    which limits make a due target wait
 ``waiting_sensors``  why sensors wait, and what helps
 ``preview``          what a watcher would do at once if it began to lead now
