@@ -2,6 +2,7 @@
 meaning.
 
 ``reading``          reads the keys that a question needs, and decides about them
+``following``        a reading of everything that is kept up to date
 ``wanted_keys``      which keys a question needs
 ``naming``           which pipeline and partition somebody means
 ``partition_names``  which partitions exist, by the names of keys alone
