@@ -99,6 +99,10 @@ bench-scale: $(READY) ## What a completion costs among 10,000 pipelines, and the
 bench-handover: $(READY) ## How long nobody leads when a leader is stopped, killed or frozen
 	$(RUN) -m benchmarks.handover $(ARGS)
 
+.PHONY: bench-page
+bench-page: $(READY) ## How long until the page shows something, and a change (needs chromium; 100,000 partitions)
+	$(RUN) -m benchmarks.page $(ARGS)
+
 .PHONY: bench-peers
 bench-peers: $(READY) ## Beside assets, sensors and triggers, in one real Airflow on PostgreSQL (half an hour; ARGS=--write: into docs/)
 	$(RUN) -m benchmarks.peers $(ARGS)

@@ -30,6 +30,10 @@ _PARTITION = _PIPELINE + "/{partition}"
 def routes(api: Api, show: Callable[[Request], Awaitable[Response]]) -> list[Route]:
     """:param show: answers with the page."""
 
+    def told_of(request: Request) -> int:
+        """The change that made the reader ask: an answer from before it is not good enough."""
+        return min(number_in(request, "after", default=0), api.live.standing.revision)
+
     async def newest(request: Request) -> Response:
         pipeline, revision = pipeline_in(request), number_in(request, "rev", default=0)
         most = number_in(request, "limit", default=NEWEST, most=MOST)
@@ -39,7 +43,7 @@ def routes(api: Api, show: Callable[[Request], Awaitable[Response]]) -> list[Rou
         def question(store: Store, keys: Keys) -> Any:
             return newest_partitions(store, keys, pipeline, most=most, revision=revision).as_json()
 
-        return json_answer(await api.questions.ask(("newest", pipeline, most, revision), question))
+        return json_answer(await api.questions.ask(("newest", pipeline, most, revision, told_of(request)), question))
 
     async def partition(request: Request) -> Response:
         pipeline, typed = pipeline_in(request), name_in(request, "partition")
@@ -55,7 +59,8 @@ def routes(api: Api, show: Callable[[Request], Awaitable[Response]]) -> list[Rou
                 )
             return found.as_json()
 
-        return json_answer(await api.questions.ask(("explain", pipeline, typed, task, revision), question))
+        name = ("explain", pipeline, typed, task, revision, told_of(request))
+        return json_answer(await api.questions.ask(name, question))
 
     return [
         Route("/api/v1" + _PARTITION, partition),

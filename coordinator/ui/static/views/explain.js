@@ -1,7 +1,7 @@
 // Why a pipeline runs in a partition, or does not: the answer, the evidence, and what helps.
 
 import { framed, inAirflow, nameOf, pipelineOf, to, withQuery } from "../address.js";
-import { follow } from "../api.js";
+import { follow, pipelinesIn } from "../api.js";
 import { el, show } from "../dom.js";
 import { pipelineLink, replaced, runLink } from "../links.js";
 import { withAges, withMoments } from "../time.js";
@@ -16,6 +16,7 @@ export async function open(main, head, environment, dag_id, partition, query) {
   const pipeline = { environment, dag_id };
   const rev = query.get("rev");
   let last = null;
+  let names = new Set();
   head.title(partition, nameOf(pipeline));
   head.pipeline(pipeline);
   head.asking();
@@ -27,6 +28,7 @@ export async function open(main, head, environment, dag_id, partition, query) {
       slow: head.slow,
       answer(content, when) {
         last = when;
+        names = pipelinesIn(content);
         if (rev) head.then(content.revision);
         else head.live(when, content.revision);
         if (content.partition !== partition) {
@@ -42,7 +44,7 @@ export async function open(main, head, environment, dag_id, partition, query) {
         if (!last || !error.passes) show(main, refusal(error, pipeline));
       },
     },
-    { once: Boolean(rev) },
+    { once: Boolean(rev), concerns: (changed) => changed.some((name) => names.has(name)) },
   );
 }
 
