@@ -1,0 +1,212 @@
+"""The page in a real browser: each view, live changes, the keyboard, narrow and dark, and names that look like HTML."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import pytest
+
+from coordinator.config.etcd import EtcdSettings
+from coordinator.model.references import PipelineRef
+from coordinator.model.runstate import State
+from coordinator.store.connection import connect
+from coordinator.store.embedded import EmbeddedEtcd
+from coordinator.store.keys import Keys
+from tests.browser import chromium, executable
+from tests.e2e.required import required
+from tests.integration.ui.conftest import DOCUMENT, EVIL, Etcd, K, Serve, Ui
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+AXE = Path(__file__).parents[2] / "vendored" / "axe-core" / "axe.min.js"
+NARROW = {"width": 390, "height": 844}
+WIDE = {"width": 1280, "height": 800}
+EVIL_PARTITION = f"{EVIL}:%2F/1"
+VIEWS = {
+    "now": "/",
+    "explain": f"/explain/default/publish/{K}",
+    "newest": "/explain/default/publish",
+    "evil": "/explain/" + "/".join(quote(one, safe="") for one in (EVIL, f"{EVIL}/x", EVIL_PARTITION)),
+    "unknown": "/explain/default/publsh",
+    "nowhere": "/nowhere",
+}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium. Where it or Playwright is missing, that is said; in CI it is a failure."""
+    try:
+        import playwright.sync_api  # noqa: F401 - it is looked for
+    except ModuleNotFoundError:
+        required("Playwright", "the extra 'dev'")
+    if executable() is None:
+        required("Chromium", "chromium (Debian: apt-get install chromium)")
+    with chromium() as found:
+        yield found
+
+
+@contextmanager
+def visiting(browser: Browser, url: str, **options: Any) -> Iterator[Page]:
+    """A window at an address. Whatever it complains about is a failure: an exception, or what its policy forbids."""
+    context = browser.new_context(**{"viewport": WIDE, **options})
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
+    page.on("console", lambda said: complaints.append(said.text) if _is_complaint(said) else None)
+    page.goto(url)
+    page.wait_for_selector("main h1")
+    yield page
+    assert complaints == []
+    context.close()
+
+
+def _is_complaint(said: Any) -> bool:
+    """An answer that is no success is shown by the page itself."""
+    return said.type == "error" and "Failed to load" not in said.text
+
+
+Visit = Callable[..., Any]
+
+
+@pytest.fixture
+def visit(browser: Browser, ui: Ui) -> Visit:
+    """``with visit("/path") as page``."""
+    return lambda path, **options: visiting(browser, ui.url + path, **options)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def failures(world: Etcd) -> None:
+    world.publish({**DOCUMENT, "behind": f"{EVIL}/{EVIL}/y"})
+    world.report(PipelineRef(EVIL, f"{EVIL}/y"), State.FAILED, partition=EVIL_PARTITION, run_id=EVIL)
+
+
+def test_what_failed_stands_first_with_what_waits_and_what_to_do(visit: Visit) -> None:
+    with visit("/") as page:
+        card = page.locator(".card", has_text="team_b/extract failed")
+        assert re.search(r"\d+ things? needs? somebody", page.inner_text("h1"))
+        text = card.inner_text()
+        assert K in text
+        assert "→" not in text, "the arrow is no text"
+        assert card.locator(".remedy").count() == 1
+        assert "team-b.example" in card.locator("a.run").get_attribute("href")
+        assert page.title().startswith("(")
+        card.locator(".t a").click()
+        page.wait_for_selector(".answer")
+        assert page.url.endswith(f"/explain/team_b/extract/{quote(K, safe='')}")
+
+
+def test_a_change_is_shown_without_asking(visit: Visit, world: Etcd) -> None:
+    partition = "2026-12-01T00:00:00Z"
+    with visit("/") as page, visit(f"/explain/default/other/{K}") as explained:
+        explained.wait_for_selector(".answer")
+        assert page.locator(".card", has_text=partition).count() == 0
+        world.report("team_b/extract", State.FAILED, partition=partition, run_id="december")
+        page.wait_for_selector(f'.card:has-text("{partition}")')
+        world.report("team_b/extract", State.RUNNING, run_id="again", day=3)
+        explained.wait_for_selector('.tree:has-text("again")')
+        page.wait_for_selector('.way:has-text("again")')
+        world.report("team_b/extract", State.FAILED, run_id="again", day=3)
+        world.report("team_b/extract", State.SUCCESS, partition=partition, run_id="december", day=1)
+        page.wait_for_selector(f'.card:has-text("{partition}")', state="detached")
+
+
+def test_names_are_text(visit: Visit) -> None:
+    with visit(VIEWS["evil"]) as page:
+        assert page.inner_text("h1") == f"{EVIL}/{EVIL}/x"
+        assert EVIL_PARTITION in page.inner_text(".sub")
+        assert page.locator("main img").count() == 0
+    with visit("/") as page:
+        card = page.locator(".card", has_text=EVIL_PARTITION)
+        assert card.locator(".t").inner_text() == f"{EVIL}/{EVIL}/y failed"
+        assert page.locator("main img").count() == 0
+
+
+def test_the_keyboard_is_enough(visit: Visit) -> None:
+    with visit("/") as page:
+        page.wait_for_selector(".card .t a")
+        page.keyboard.press("j")
+        first = page.evaluate("document.activeElement.textContent")
+        page.keyboard.press("j")
+        assert page.evaluate("document.activeElement.textContent") != first
+        page.keyboard.press("k")
+        assert page.evaluate("document.activeElement.textContent") == first
+        page.keyboard.press("/")
+        assert page.evaluate("document.activeElement.name") == "pipeline"
+        page.keyboard.type(f"publish@{K}")
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".answer")
+        assert page.inner_text("h1") == "publish"
+
+
+def test_the_focus_stays_when_what_is_shown_changes(visit: Visit, world: Etcd) -> None:
+    with visit("/") as page:
+        page.wait_for_selector(".card .t a")
+        page.keyboard.press("j")
+        before = page.evaluate("document.activeElement.textContent")
+        world.report("reference", State.RUNNING, partition="2026-12-02T00:00:00Z", run_id="second")
+        page.wait_for_selector('.way:has-text("second")')
+        assert page.evaluate("document.activeElement.textContent") == before
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_it_fits_a_telephone(visit: Visit, view: str) -> None:
+    with visit(VIEWS[view], viewport=NARROW, is_mobile=True) as page:
+        page.wait_for_timeout(0)
+        assert page.evaluate("document.scrollingElement.scrollWidth") <= NARROW["width"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_has_the_colours_that_are_wanted(visit: Visit, scheme: str) -> None:
+    with visit("/", color_scheme=scheme) as page:
+        red = int(page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0]"))
+        assert (red < 60) is (scheme == "dark")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("view", VIEWS)
+def test_nothing_serious_keeps_anybody_out(visit: Visit, view: str, scheme: str) -> None:
+    with visit(VIEWS[view], color_scheme=scheme) as page:
+        page.evaluate(AXE.read_text())
+        found = page.evaluate("axe.run()")
+        assert found["passes"], "the rules were tried"
+        serious = [one for one in found["violations"] if one["impact"] in ("serious", "critical")]
+        assert [f"{one['id']}: {node['html'][:120]}" for one in serious for node in one["nodes"]] == []
+
+
+def test_while_etcd_is_away_it_says_since_when(browser: Browser, serve: Serve, tmp_path: Path, keys: Keys) -> None:
+    with EmbeddedEtcd(tmp_path / "own-etcd") as own:
+        store = connect(EtcdSettings(endpoints=[own.endpoint], prefix=keys.prefix))
+        etcd = Etcd(store, keys)
+        ui = serve(own.endpoint, keys)
+        with visiting(browser, ui.url + "/") as page:
+            page.wait_for_selector('h1:has-text("Nothing is here yet")')
+            etcd.publish(DOCUMENT)
+            etcd.report("team_b/extract", State.FAILED)
+            page.wait_for_selector('.card:has-text("team_b/extract")')
+            store.close()
+            own.stop()
+            page.wait_for_selector(".state.away")
+            assert re.search(r"etcd away since \d\d:\d\d", page.inner_text(".state"))
+            assert page.locator(".card", has_text="team_b/extract").count() == 1, "the last picture stays"
+            own.start()
+            page.wait_for_selector(".state.live")
+
+
+def test_before_everything_is_read_it_says_so(browser: Browser, serve: Serve, tmp_path: Path, keys: Keys) -> None:
+    with EmbeddedEtcd(tmp_path / "own-etcd") as own:
+        own.freeze()
+        try:
+            ui = serve(own.endpoint, keys)
+            with visiting(browser, ui.url + "/") as page:
+                assert page.inner_text("h1") == "Reading etcd…"
+                own.thaw()
+                page.wait_for_selector('h1:has-text("Nothing is here yet")')
+        finally:
+            own.thaw()
