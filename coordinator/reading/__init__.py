@@ -7,6 +7,7 @@ meaning.
 ``naming``           which pipeline and partition somebody means
 ``partition_names``  which partitions exist, by the names of keys alone
 ``explaining``       the explanation of a partition; ``task_explained``: of a task; ``newest``: of the newest partitions
+``moments``          at which revisions an explanation has changed
 ``unmet_notes``      dependencies that can hardly be met
 ``gaps``             partitions in which a pipeline has not run on what is there
 ``attention``        the causes that keep partitions from running, and what waits behind each

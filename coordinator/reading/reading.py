@@ -348,7 +348,7 @@ def _assets_in(documents: Cache) -> list[PipelineRef]:
 
 def newest_change(keys: Keys, items: Iterable[KeyValue]) -> int:
     """The mod revision of the newest of these keys that is not only a sign of life; 0: there is none."""
-    no_news = (keys.leader, *keys.signs_of_life)
+    no_news = (keys.leader, keys.heartbeat, *keys.signs_of_life)
     return max((kv.mod_revision for kv in items if not kv.key.startswith(no_news)), default=0)
 
 

@@ -46,6 +46,7 @@ export async function ask(path) {
  *
  * on.answer(content, when): there is an answer; on.refused(error): there is none; on.slow(): it takes long.
  * once: the answer does not change. concerns(names): whether it may change with these pipelines.
+ * Returns a function that ends it.
  */
 export function follow(path, on, { once = false, concerns = () => true } = {}) {
   let timer = null;
@@ -62,10 +63,13 @@ export function follow(path, on, { once = false, concerns = () => true } = {}) {
     const slow = setTimeout(on.slow, SLOW_AFTER);
     let pause = standing.open ? EVERY_WHILE_TOLD : EVERY;
     try {
-      on.answer(await ask(withQuery(path, { after: after || null })), new Date());
+      const content = await ask(withQuery(path, { after: after || null }));
+      if (done) return;
+      on.answer(content, new Date());
       done = once;
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
+      if (done) return;
       on.refused(error);
       if (error.passes) pause = AFTER_FAILURE;
     } finally {
@@ -89,6 +93,10 @@ export function follow(path, on, { once = false, concerns = () => true } = {}) {
     else if (!done) turn();
   });
   turn();
+  return () => {
+    done = true;
+    clearTimeout(timer);
+  };
 }
 
 /** The names of all pipelines in an answer. */

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from coordinator.reading.explaining import explained
+from coordinator.reading.moments import moments
 from coordinator.reading.naming import UnknownPartition, unknown_partition
 from coordinator.reading.newest import newest_partitions
 from coordinator.reading.task_explained import task_explained
@@ -22,6 +23,9 @@ from coordinator.ui.views.view import Api
 NEWEST = 20
 MOST = 200
 """Partitions that may be asked for at once."""
+
+MOMENTS = 15
+"""Earlier states of an explanation that are looked for at once."""
 
 _PIPELINE = "/explain/{environment}/{dag_id}"
 _PARTITION = _PIPELINE + "/{partition}"
@@ -62,7 +66,17 @@ def routes(api: Api, show: Callable[[Request], Awaitable[Response]]) -> list[Rou
         name = ("explain", pipeline, typed, task, revision, told_of(request))
         return json_answer(await api.questions.ask(name, question))
 
+    async def history(request: Request) -> Response:
+        pipeline, typed = pipeline_in(request), name_in(request, "partition")
+
+        def question(store: Store, keys: Keys) -> Any:
+            return [one.as_json() for one in moments(store, keys, pipeline, typed, limits=api.limits, most=MOMENTS)]
+
+        name = ("moments", pipeline, typed, told_of(request))
+        return json_answer({"moments": await api.questions.ask(name, question), "most": MOMENTS})
+
     return [
+        Route("/api/v1" + _PARTITION + "/moments", history),
         Route("/api/v1" + _PARTITION, partition),
         Route("/api/v1" + _PIPELINE, newest),
         Route(_PARTITION, show),

@@ -210,3 +210,38 @@ def test_before_everything_is_read_it_says_so(browser: Browser, serve: Serve, tm
                 page.wait_for_selector('h1:has-text("Nothing is here yet")')
         finally:
             own.thaw()
+
+
+def test_what_keeps_it_back_unfolds_down_to_the_run_that_blocks(visit: Visit) -> None:
+    with visit(f"/explain/default/publish/{K}") as page:
+        inner = page.locator(".deeper[open] .inner", has_text="team_b/extract")
+        inner.first.wait_for()
+        assert page.locator(".inner a", has_text="team_b/extract").count() >= 1
+        page.locator(".deeper > summary").first.click()
+        assert page.locator(".deeper[open]").count() == 0
+
+
+def test_the_revisions_of_an_explanation_are_gone_through(visit: Visit, world: Etcd) -> None:
+    partition = "2026-12-05T00:00:00Z"
+    for day, state in enumerate((State.RUNNING, State.SUCCESS, State.RUNNING), 1):
+        world.report("reference", state, partition=partition, day=day)
+    path = f"/explain/default/publish/{partition}"
+    with visit(path) as page:
+        page.click(".past > summary")
+        page.wait_for_selector('.moments .row[aria-pressed="true"]')
+        rows = page.locator(".moments .row")
+        assert rows.count() == 3
+        page.keyboard.press("[")
+        page.wait_for_url("**?rev=*")
+        page.wait_for_selector(".state.then")
+        assert "success" in page.inner_text(".tree")
+        page.keyboard.press("[")
+        page.wait_for_selector('.tree:has-text("running")')
+        rows.first.click()
+        page.wait_for_selector(".state.live")
+        assert page.url.endswith(partition)
+        page.go_back()
+        page.wait_for_selector(".state.then")
+        page.evaluate(AXE.read_text())
+        found = page.evaluate("axe.run()")["violations"]
+        assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
