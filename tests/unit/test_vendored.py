@@ -9,7 +9,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "page.md"
-DIGESTS = {"tests/vendored/axe-core/axe.min.js": "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"}
+DAGRE = "b0ddaf4af1417bec9bd89373a3a3987f081727d6cc6d95fc40dbf85a19bdf3b0"
+AXE = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"
+DIGESTS = {"coordinator/ui/static/vendored/dagre/dagre.esm.js": DAGRE, "tests/vendored/axe-core/axe.min.js": AXE}
 
 
 @pytest.mark.parametrize("file", DIGESTS)
@@ -22,7 +24,7 @@ def test_every_file_is_listed_with_its_version_and_licence() -> None:
     assert sorted(str(one.relative_to(ROOT)) for one in kept) == sorted(DIGESTS)
     for file in DIGESTS:
         (row,) = [line for line in PAGE.read_text().splitlines() if f"`{file}`" in line]
-        assert (ROOT / file).with_name("LICENSE").is_file()
-        assert str((ROOT / file).with_name("LICENSE").relative_to(ROOT)) in row
+        (licence,) = (ROOT / file).parent.glob("LICENSE*")
+        assert str(licence.relative_to(ROOT)) in row
         version = row.split("|")[2].strip()
-        assert version in (ROOT / file).read_text(encoding="utf-8")[:2000]
+        assert version in (ROOT / file).read_text(encoding="utf-8")

@@ -33,6 +33,7 @@ VIEWS = {
     "explain": f"/explain/default/publish/{K}",
     "newest": "/explain/default/publish",
     "evil": "/explain/" + "/".join(quote(one, safe="") for one in (EVIL, f"{EVIL}/x", EVIL_PARTITION)),
+    "graph": "/graph",
     "unknown": "/explain/default/publsh",
     "nowhere": "/nowhere",
 }
@@ -245,3 +246,76 @@ def test_the_revisions_of_an_explanation_are_gone_through(visit: Visit, world: E
         page.evaluate(AXE.read_text())
         found = page.evaluate("axe.run()")["violations"]
         assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
+
+
+def test_the_graph_opens_on_what_matters_and_follows(visit: Visit, world: Etcd) -> None:
+    partition = "2026-12-07T00:00:00Z"
+    with visit(f"/graph?partition={partition}") as page:
+        page.wait_for_selector(".graph .box")
+        world.report("team_b/extract", State.FAILED, partition=partition)
+        page.wait_for_selector('.graph .box.failed[aria-label="team_b/extract: failed"]')
+        page.wait_for_selector(".graph .edge.failed")
+        names = page.eval_on_selector_all(".graph a.box", "all => all.map((one) => one.dataset.key)")
+        assert {"team_b/extract", "load", "other"} <= set(names)
+        page.locator('.graph .box[aria-label^="team_b/extract"]').click()
+        page.wait_for_selector(".answer")
+        assert page.inner_text("h1") == "team_b/extract"
+
+
+def test_the_graph_moves_zooms_and_focuses(visit: Visit, world: Etcd) -> None:
+    world.report("team_b/extract", State.FAILED)
+    with visit(f"/graph?partition={K}&focus=load") as page:
+        page.wait_for_selector(".graph .box.focus")
+        names = page.eval_on_selector_all(".graph a.box", "all => all.map((one) => one.dataset.key)")
+        assert sorted(names) == ["load", "publish", "team_b/extract"]
+        page.focus(".graph")
+        seen = [page.get_attribute(".graph", "viewBox")]
+        for key in ("ArrowRight", "+", "-", "0"):
+            page.keyboard.press(key)
+            seen.append(page.get_attribute(".graph", "viewBox"))
+        assert len({*seen[:3]}) == 3
+        assert seen[-1] == seen[0], "0 shows all of it again"
+        box = page.locator(".graph").bounding_box()
+        page.mouse.move(box["x"] + 20, box["y"] + 20)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 120, box["y"] + 60, steps=4)
+        page.mouse.up()
+        page.mouse.wheel(0, 300)
+        page.wait_for_function(f"document.querySelector('.graph').getAttribute('viewBox') !== {seen[0]!r}")
+        page.fill(".tools input", "other")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**focus=other*")
+
+
+def test_a_large_graph_is_folded(visit: Visit) -> None:
+    """What is worked out, without drawing it: 1,000 pipelines of ten environments, of which some need somebody."""
+    with visit("/nowhere") as page:
+        found = page.evaluate(
+            """async () => {
+              const { fold, MOST } = await import("/static/views/fold.js");
+              const pipelines = [...Array(1000).keys()].map((n) => ({
+                pipeline: `env${n % 10}/p${n}`, environment: `env${n % 10}`, kind: n % 100 === 7 ? "failed" : "success",
+              }));
+              const edges = [...Array(990).keys()].map((n) => [n, n + 10]);
+              const graph = { pipelines, edges };
+              const broken = { pipelines: pipelines.map((one) => ({ ...one, kind: "stuck" })), edges };
+              const own = (made) => made.boxes.filter((one) => one.pipeline).map((one) => one.name);
+              const folded = (made) => made.boxes.reduce((sum, one) => sum + (one.count ?? 0), 0);
+              const focused = fold(graph, { focus: "env7/p507" });
+              return {
+                most: MOST,
+                plain: own(fold(graph)), rest: folded(fold(graph)),
+                broken: own(fold(broken)).length, left: fold(broken).left,
+                focused: own(focused), cut: folded(focused),
+                unfolded: own(fold(graph, { unfolded: new Set(["env1"]) })).length,
+              };
+            }"""
+        )
+    failed = {f"env7/p{n}" for n in range(7, 1000, 100)}
+    around = {f"env7/p{n + by}" for n in range(7, 1000, 100) for by in (-10, 0, 10) if n + by > 0}
+    assert set(found["plain"]) == around >= failed
+    assert found["rest"] == 1000 - len(around)
+    assert (found["broken"], found["left"]) == (found["most"], 1000 - found["most"])
+    assert set(found["focused"]) == {f"env7/p{n}" for n in range(7, 1000, 10)}
+    assert found["cut"] == 0
+    assert found["unfolded"] == found["most"]

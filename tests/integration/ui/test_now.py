@@ -182,3 +182,27 @@ def test_it_ends_although_somebody_listens(serve: Serve, etcd_server: EmbeddedEt
         assert ui.end() == 0
         with pytest.raises((StopIteration, requests.RequestException)):
             stream.until("revision", -1)
+
+
+def test_the_graph_says_how_each_stands_in_a_partition(ui: Ui, world: Etcd) -> None:
+    partition = "2026-11-27T00:00:00Z"
+    world.report("reference", State.RUNNING, partition=partition)
+    now_of(ui, revision=world.report("team_b/extract", State.FAILED, partition=partition))
+    found = ui.get(f"/api/v1/graph?partition={partition}").json()
+    names = [one["pipeline"] for one in found["pipelines"]]
+    assert {(names[one], names[other]) for one, other in found["edges"]} == {
+        ("team_b/extract", "load"),
+        ("team_b/extract", "other"),
+        ("load", "publish"),
+        ("reference", "publish"),
+    }
+    kinds = {one["pipeline"]: one["kind"] for one in found["pipelines"]}
+    assert kinds == {
+        "team_b/extract": "failed",
+        "load": "stuck",
+        "other": "waiting",
+        "publish": "stuck",
+        "reference": "running",
+    }
+    assert partition in found["partitions"]
+    assert ui.get("/api/v1/graph").json()["partition"] in found["partitions"]
