@@ -116,6 +116,10 @@ schema: $(READY) ## Generate the JSON Schemas of dependencies.json and dags.yaml
 examples: $(READY) ## Write the present output of explain into docs/examples
 	$(RUN) -m tests.unit.test_examples --write
 
+.PHONY: screenshots
+screenshots: $(READY) ## Take the pictures of the page in docs/pictures (needs chromium)
+	COORDINATOR_TESTS_REQUIRE_ALL=1 COORDINATOR_TESTS_PICTURES=docs/pictures $(RUN) -m pytest -q tests/integration/ui/test_screenshots.py
+
 .PHONY: evidence
 evidence: $(READY) ## Write into docs/evidence.md which tests show each promise, by their marks
 	$(RUN) -m tests.evidence

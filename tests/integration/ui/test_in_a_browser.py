@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -17,16 +16,13 @@ from coordinator.model.runstate import State
 from coordinator.store.connection import connect
 from coordinator.store.embedded import EmbeddedEtcd
 from coordinator.store.keys import Keys
-from tests.browser import chromium, executable
-from tests.e2e.required import required
 from tests.integration.ui.conftest import DOCUMENT, EVIL, Etcd, K, Serve, Ui
+from tests.integration.ui.visiting import NARROW, visiting
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser
 
 AXE = Path(__file__).parents[2] / "vendored" / "axe-core" / "axe.min.js"
-NARROW = {"width": 390, "height": 844}
-WIDE = {"width": 1280, "height": 800}
 EVIL_PARTITION = f"{EVIL}:%2F/1"
 VIEWS = {
     "now": "/",
@@ -37,40 +33,6 @@ VIEWS = {
     "unknown": "/explain/default/publsh",
     "nowhere": "/nowhere",
 }
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium. Where it or Playwright is missing, that is said; in CI it is a failure."""
-    try:
-        import playwright.sync_api  # noqa: F401 - it is looked for
-    except ModuleNotFoundError:
-        required("Playwright", "the extra 'dev'")
-    if executable() is None:
-        required("Chromium", "chromium (Debian: apt-get install chromium)")
-    with chromium() as found:
-        yield found
-
-
-@contextmanager
-def visiting(browser: Browser, url: str, **options: Any) -> Iterator[Page]:
-    """A window at an address. Whatever it complains about is a failure: an exception, or what its policy forbids."""
-    context = browser.new_context(**{"viewport": WIDE, **options})
-    page = context.new_page()
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
-    page.on("console", lambda said: complaints.append(said.text) if _is_complaint(said) else None)
-    page.goto(url)
-    page.wait_for_selector("main h1")
-    yield page
-    assert complaints == []
-    context.close()
-
-
-def _is_complaint(said: Any) -> bool:
-    """An answer that is no success is shown by the page itself."""
-    return said.type == "error" and "Failed to load" not in said.text
 
 
 Visit = Callable[..., Any]

@@ -108,7 +108,7 @@ function picture(canvas, boxes, edges, partition, unfold) {
   for (const box of boxes) plan.setNode(box.name, { width: WIDTH, height: HEIGHT });
   for (const edge of edges) plan.setEdge(edge.from, edge.to);
   layout(plan);
-  const lines = edges.map((edge) => svg("path", { class: `edge ${edge.kind}`, d: curve(plan.edge(edge.from, edge.to).points) }));
+  const lines = edges.map((edge) => svg("path", { class: `edge ${edge.kind}`, d: curve(plan.node(edge.from), plan.edge(edge.from, edge.to).points, plan.node(edge.to)) }));
   const shapes = boxes.map((box) => shape(box, plan.node(box.name), partition, unfold));
   canvas.replaceChildren(svg("g", {}, lines), svg("g", {}, shapes));
   const { width = 0, height = 0 } = plan.graph();
@@ -116,14 +116,16 @@ function picture(canvas, boxes, edges, partition, unfold) {
   return { width: Math.max(1, width), height: Math.max(1, height), middle: first ? plan.node(first.name) : { x: 0, y: 0 } };
 }
 
-function curve(points) {
-  const [first, ...rest] = points;
-  const middle = rest.slice(0, -1).map((point, index) => {
-    const next = rest[index + 1];
-    return `Q${point.x} ${point.y} ${(point.x + next.x) / 2} ${(point.y + next.y) / 2}`;
+/** From the right of a box to the left of another one, through the points between. */
+function curve(from, points, to) {
+  const begin = { x: from.x + WIDTH / 2, y: from.y };
+  const between = points.length > 3 ? points.slice(1, -1) : []; // else the boxes are neighbours
+  const way = [begin, ...between, { x: to.x - WIDTH / 2, y: to.y }];
+  const steps = way.slice(1).map((point, index) => {
+    const middle = (way[index].x + point.x) / 2;
+    return `C${middle} ${way[index].y} ${middle} ${point.y} ${point.x} ${point.y}`;
   });
-  const end = rest.at(-1) ?? first;
-  return `M${first.x} ${first.y}${middle.join("")}L${end.x} ${end.y}`;
+  return `M${begin.x} ${begin.y}${steps.join("")}`;
 }
 
 function shape(box, { x, y }, partition, unfold) {
