@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +16,7 @@ from coordinator.dags.ignored import IgnoreSyntax
 from coordinator.model.phrases import counted
 
 if TYPE_CHECKING:
+    from coordinator.cli.progress import Progress
     from coordinator.dags.configuration import Configuration
     from coordinator.dags.generating import Comparison, Rendered
 
@@ -176,6 +179,7 @@ def deploy(
     resume: Annotated[
         bool, typer.Option("--resume", help="Take over from a deploy that has not ended and is not running any more.")
     ] = False,
+    limit: Annotated[int, typer.Option(min=1, help="Files of the plan shown; --json has them all.")] = 50,
     who: WhoOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -189,27 +193,43 @@ def deploy(
     """
     from coordinator.cli.dags_output import deployment_as_json, print_deployment
     from coordinator.cli.options import person
-    from coordinator.dags.deploying import carry_out, look, open_target
+    from coordinator.cli.progress import Progress
+    from coordinator.dags.deploying import carry_out, look, open_target, require_nobody
 
     _require_extra()
     if not (yes or dry_run):
         _refuse_unless_asked(as_json=as_json)
     opened = open_target(target)
-    shown = look(source, opened)
+    with Progress() as progress, _said_if_interrupted(progress, "nothing was changed"):
+        shown = look(source, opened, progress=progress)
+    if not dry_run:
+        require_nobody(shown, opened, resume=resume)
     may = not shown.plan.refused and not dry_run and not shown.is_done
     if not as_json:
-        print_deployment(shown, target)
+        print_deployment(shown, target, limit=limit, dry_run=dry_run)
     if may and not yes and not typer.confirm(f"deploy this to {target}?", err=True):
         say("nothing was deployed")
         raise typer.Exit(ExitCode.PROBLEM)
     if may:
-        carry_out(shown, source, opened, by=who or person(), resume=resume)
+        with Progress() as progress, _said_if_interrupted(progress, "the same command goes on from there"):
+            carry_out(shown, source, opened, by=who or person(), resume=resume, progress=progress)
     if as_json:
         print_json(deployment_as_json(shown, target, deployed=may))
     elif may:
         say(f"deployed to {target}")
     if shown.plan.refused:
         raise typer.Exit(ExitCode.PROBLEM)
+
+
+@contextmanager
+def _said_if_interrupted(progress: Progress, remedy: str) -> Iterator[None]:
+    """Ctrl-C says how far it was, and what to do."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        last = f" ({progress.last})" if progress.last else ""
+        say(f"coordinator: interrupted{last}; {remedy}", err=True)
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 
 def _require_extra() -> None:

@@ -9,7 +9,7 @@
 Import from here: the modules are private to this package.
 """
 
-from coordinator.dags.deploying.deploy import Deployment, carry_out, look
+from coordinator.dags.deploying.deploy import Deployment, carry_out, look, require_nobody
 from coordinator.dags.deploying.planning import Action, Change, Plan
 from coordinator.dags.deploying.source import read_source
 from coordinator.dags.deploying.target import Target, open_target
@@ -28,4 +28,5 @@ __all__ = [
     "look",
     "open_target",
     "read_source",
+    "require_nobody",
 ]

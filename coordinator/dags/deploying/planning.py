@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import PurePosixPath
 
-from coordinator.dags.deploying.records import Claim, Manifest
+from coordinator.dags.deploying.records import Manifest, Writes
 
 Digests = Mapping[str, str]
 """The digest of each file, by its path."""
@@ -55,14 +55,15 @@ class Plan:
 
 
 def make_plan(
-    source: Digests, target: Mapping[str, str | None], manifest: Manifest | None, claim: Claim | None
+    source: Digests, target: Mapping[str, str | None], manifest: Manifest | None, begun: Writes | None
 ) -> Plan:
     """Compare source and target.
 
     :param target: the digests of its files; ``None``: of one that neither the source nor a record names.
+    :param begun: what a deploy that has not ended writes.
     """
     files = manifest.files if manifest is not None else {}
-    writes = claim.writes if claim is not None else {}
+    writes = begun.files if begun is not None else {}
     changes, refused, unchanged, foreign = [], [], 0, []
     for path in sorted({*source, *target}):
         before, after = target.get(path), source.get(path)
@@ -88,12 +89,13 @@ def make_plan(
 
 def _in_the_way(paths: Iterable[str], target: Collection[str]) -> dict[str, set[str]]:
     """For each path the files of the target where it needs a directory, and those of a directory where it is to be."""
-    folders = {above for path in target for above in _above(path)}
-    return {
-        path: {above for above in _above(path) if above in target}
-        | {other for other in target if path in folders and other.startswith(f"{path}/")}
-        for path in paths
-    }
+    wanted = set(paths)
+    in_the_way = {path: {above for above in _above(path) if above in target} for path in wanted}
+    for other in target:
+        for above in _above(other):
+            if above in wanted:
+                in_the_way[above].add(other)
+    return in_the_way
 
 
 def _above(path: str) -> Iterator[str]:

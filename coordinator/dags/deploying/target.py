@@ -199,7 +199,7 @@ class _Directory:
                 self._remove_if_empty(os.path.dirname(place))
 
     def _remove_if_empty(self, directory: str) -> None:
-        while directory != self._root and not os.listdir(directory):
+        while directory != self._root and _is_empty(directory):
             os.rmdir(directory)
             directory = os.path.dirname(directory)
 
@@ -216,6 +216,11 @@ class _Directory:
         place = self._place(path)
         os.makedirs(os.path.dirname(place), exist_ok=True)
         return place
+
+
+def _is_empty(directory: str) -> bool:
+    with os.scandir(directory) as entries:
+        return next(entries, None) is None
 
 
 def _unless_missing(error: OSError) -> None:

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Any, cast
 from unittest.mock import Mock
 
 import pytest
@@ -19,7 +20,8 @@ from s3fs import S3FileSystem
 
 from coordinator.cli.failures import ExitCode
 from coordinator.dags.deploying import DeployError, Deployment, Target, TargetRefused, carry_out, look, open_target
-from coordinator.dags.deploying.records import CLAIM, MANIFEST
+from coordinator.dags.deploying.records import CLAIM, MANIFEST, Claim, writes_name
+from coordinator.dags.deploying.target import _Directory
 from coordinator.errors import ConfigurationError
 from tests.command_line import Cli
 from tests.command_line import cli as cli
@@ -161,8 +163,8 @@ class Steps:
         self._happens(step, "after")
 
 
-STEPS = 8
-"""That change something: the claim, five files, the manifest, the end of the claim."""
+STEPS = 10
+"""That change something: the claim, what it writes, five files, the manifest, the end of that record and of the claim."""
 
 
 @pytest.mark.promise("dags-deploy")
@@ -205,7 +207,7 @@ def test_an_interrupted_deploy_may_be_followed_by_another_source(tmp_path: Path,
     put(source, AFTER)
 
     def interrupt(at: int, moment: str) -> None:
-        if (at, moment) == (4, "after"):
+        if (at, moment) == (5, "after"):
             raise Interrupted
 
     with pytest.raises(Interrupted):
@@ -232,7 +234,7 @@ carry_out(look(source, target), source, target, by="me", resume=False)
 """
 
 
-@pytest.mark.parametrize("step", [1, 3, 6, 7])
+@pytest.mark.parametrize("step", [1, 2, 4, 7, 8, 9])
 def test_a_deploy_that_was_killed_here_is_gone_on_from_without_asking(
     cli: Cli, tmp_path: Path, target: str, step: int
 ) -> None:
@@ -243,7 +245,7 @@ def test_a_deploy_that_was_killed_here_is_gone_on_from_without_asking(
     assert killed.returncode == -signal.SIGKILL
     result = cli("dags", "deploy", source, target, "--yes")
     assert result.exit_code == ExitCode.OK, result.stderr
-    assert " began a deploy at " in result.stdout
+    assert " was interrupted: its process has ended; this one goes on from there\n" in result.stdout
     assert there(target) == AFTER
 
 
@@ -258,7 +260,7 @@ def test_of_two_deploys_at_once_the_second_is_refused(tmp_path: Path, target: st
     def second(at: int, moment: str) -> None:
         if (at, moment) == (step, "after"):
             with pytest.raises(
-                DeployError, match=r"me began a deploy at .*, and it has not ended; wait for it, or"
+                DeployError, match=r"me began a deploy at .*, and it still runs \(process \d+ of this machine\); wait"
             ) as e:
                 deploy(other, target)
             refused.append(e)
@@ -288,7 +290,7 @@ def test_a_write_that_was_on_its_way_when_another_deploy_took_over_is_shown(tmp_
     source, other = put(tmp_path / "source", {"orders.py": "late"}), put(tmp_path / "other", {"orders.py": "theirs"})
 
     def take_over(at: int, moment: str) -> None:
-        if (at, moment) == (1, "before"):
+        if (at, moment) == (2, "before"):
             deploy(other, target, resume=True)
 
     with pytest.raises(DeployError, match="this deploy stops"):
@@ -323,7 +325,7 @@ def test_a_file_that_changes_while_it_is_deployed_is_said(
     source = put(tmp_path / "source", {"a.py": "1", "b.py": "1"})
 
     def edit(at: int, moment: str) -> None:
-        if (at, moment) == (1, "after"):
+        if (at, moment) == (2, "after"):
             change(source / "b.py")
 
     with pytest.raises(ConfigurationError, match=r"b\.py: changed while it was deployed; deploy again"):
@@ -643,3 +645,98 @@ def test_half_a_file_of_a_killed_deploy_is_removed(tmp_path: Path, target: str) 
     assert not look(source, open_target(target)).is_done
     deploy(source, target)
     assert there(target, records=True).keys() - BEFORE.keys() == {MANIFEST}
+
+
+class Counted:
+    """A target that counts the bytes that are read."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self.bytes = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._target, name)
+
+    def read(self, paths: Collection[str]) -> dict[str, bytes]:
+        contents = self._target.read(paths)
+        self.bytes += sum(map(len, contents.values()))
+        return contents
+
+
+def test_what_is_read_grows_with_the_files_and_not_with_their_square(tmp_path: Path) -> None:
+    read = []
+    for number in (100, 400):
+        source = put(tmp_path / "source", {f"{at}.py": "x" for at in range(number)})
+        counted = Counted(open_target(str(tmp_path / str(number))))
+        deploy(source, cast("Target", counted))
+        read.append(counted.bytes)
+    assert read[1] < 5 * read[0]
+
+
+def test_a_long_plan_is_shown_in_part(cli: Cli, tmp_path: Path) -> None:
+    source = put(tmp_path / "source", {f"{at}.py": "x" for at in range(60)})
+    result = cli("dags", "deploy", source, tmp_path / "target", "--dry-run")
+    assert len([line for line in result.stdout.splitlines() if line.startswith("create ")]) == 50
+    assert "and 10 more: see them with --limit\n" in result.stdout
+    result = cli("dags", "deploy", source, tmp_path / "target", "--dry-run", "--limit", 60)
+    assert len([line for line in result.stdout.splitlines() if line.startswith("create ")]) == 60
+    assert "more: see" not in result.stdout
+    result = cli("dags", "deploy", source, tmp_path / "target", "--dry-run", "--json")
+    assert len(json.loads(result.stdout)["changes"]) == 60
+
+
+def test_an_interruption_says_how_far_it_was_and_how_to_go_on(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = put(tmp_path / "source", BEFORE), str(tmp_path / "target")
+    write = _Directory.write
+
+    def interrupt(self: _Directory, path: str, content: bytes) -> None:
+        if path == "gone.py":
+            raise KeyboardInterrupt
+        write(self, path, content)
+
+    monkeypatch.setattr(_Directory, "write", interrupt)
+    result = cli("dags", "deploy", source, target, "--yes")
+    assert result.exit_code == ExitCode.INTERRUPTED
+    assert result.stderr == (
+        "coordinator: interrupted (deploying: 2 of 4 files); the same command goes on from there\n"
+    )
+    assert there(target).keys() == {"lib/sql/a.sql", "customers.py"}
+
+
+def test_while_another_deploy_runs_the_refusal_comes_before_the_plan(cli: Cli, tmp_path: Path) -> None:
+    source, target = put(tmp_path / "source", BEFORE), str(tmp_path / "target")
+    refused = []
+
+    def second(at: int, moment: str) -> None:
+        if (at, moment) == (2, "after"):
+            refused.extend(cli("dags", "deploy", source, target, "--dry-run" if dry else "--yes") for dry in (0, 1))
+
+    deploy(source, Steps(open_target(target), second))
+    asked, dry_run = refused
+    assert asked.exit_code == ExitCode.PROBLEM
+    assert asked.stdout == ""
+    assert "and it still runs (process " in asked.stderr
+    assert dry_run.exit_code == ExitCode.OK
+    assert " still runs, on this machine\n" in dry_run.stdout
+
+
+def test_a_deploy_of_another_machine_is_gone_on_from_only_when_it_is_said(cli: Cli, tmp_path: Path) -> None:
+    source, target = put(tmp_path / "source", BEFORE), str(tmp_path / "target")
+    claim = Claim(token="1", by="me", at="now", process={"host": "elsewhere"})
+    open_target(target).write(CLAIM, claim.to_value())
+    result = cli("dags", "deploy", source, target, "--yes")
+    assert result.exit_code == ExitCode.PROBLEM
+    assert "me began a deploy at now on elsewhere, and it has not ended; wait for it, or, where it" in result.stderr
+    assert cli("dags", "deploy", source, target, "--yes", "--resume").exit_code == ExitCode.OK
+    assert there(target) == BEFORE
+
+
+def test_a_record_of_what_is_written_that_cannot_be_read_is_said(tmp_path: Path, target: str) -> None:
+    claim = Claim(token="1", by="me", at="now", process=None)
+    opened = open_target(target)
+    opened.write(CLAIM, claim.to_value())
+    opened.write(writes_name("1"), b"x")
+    with pytest.raises(DeployError, match=r"\.coordinator-dags\.1\.writes\.json cannot be read"):
+        deploy(put(tmp_path / "source", BEFORE), target, resume=True)
