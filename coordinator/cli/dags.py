@@ -11,7 +11,7 @@ import typer
 
 from coordinator.cli.failures import ExitCode
 from coordinator.cli.options import JsonOption, WhoOption, YesOption
-from coordinator.cli.output import print_json, say
+from coordinator.cli.output import print_json, say, say_lines
 from coordinator.dags.ignored import IgnoreSyntax
 from coordinator.model.phrases import counted
 
@@ -179,6 +179,17 @@ def deploy(
     resume: Annotated[
         bool, typer.Option("--resume", help="Take over from a deploy that has not ended and is not running any more.")
     ] = False,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Show how the refused files of the target differ from those of the folder.")
+    ] = False,
+    overwrite: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="Overwrite or remove it although somebody else changed it; may be repeated."),
+    ] = None,
+    other_source: Annotated[
+        bool,
+        typer.Option("--other-source", help="Another configuration or environment than was deployed there is meant."),
+    ] = False,
     limit: Annotated[int, typer.Option(min=1, help="Files of the plan shown; --json has them all.")] = 50,
     who: WhoOption = None,
     as_json: JsonOption = False,
@@ -194,19 +205,31 @@ def deploy(
     from coordinator.cli.dags_output import deployment_as_json, print_deployment
     from coordinator.cli.options import person
     from coordinator.cli.progress import Progress
-    from coordinator.dags.deploying import carry_out, look, open_target, require_nobody
+    from coordinator.dags.deploying import (
+        carry_out,
+        differences,
+        look,
+        open_target,
+        require_nobody,
+        require_same_origin,
+    )
 
     _require_extra()
     if not (yes or dry_run):
         _refuse_unless_asked(as_json=as_json)
     opened = open_target(target)
     with Progress() as progress, _said_if_interrupted(progress, "nothing was changed"):
-        shown = look(source, opened, progress=progress)
+        shown = look(source, opened, overwrite=overwrite or (), progress=progress)
+    if not other_source:
+        require_same_origin(shown, source, opened)
     if not dry_run:
         require_nobody(shown, opened, resume=resume)
+    different = list(differences(shown, source, opened)) if diff else []
     may = not shown.plan.refused and not dry_run and not shown.is_done
     if not as_json:
         print_deployment(shown, target, limit=limit, dry_run=dry_run)
+        for _, lines in different:
+            say_lines(lines)
     if may and not yes and not typer.confirm(f"deploy this to {target}?", err=True):
         say("nothing was deployed")
         raise typer.Exit(ExitCode.PROBLEM)
@@ -214,7 +237,8 @@ def deploy(
         with Progress() as progress, _said_if_interrupted(progress, "the same command goes on from there"):
             carry_out(shown, source, opened, by=who or person(), resume=resume, progress=progress)
     if as_json:
-        print_json(deployment_as_json(shown, target, deployed=may))
+        diffs = {path: "\n".join(lines) for path, lines in different}
+        print_json({**deployment_as_json(shown, target, deployed=may), **({"diffs": diffs} if diff else {})})
     elif may:
         say(f"deployed to {target}")
     if shown.plan.refused:

@@ -10,16 +10,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
 from coordinator.dags.deploying.planning import Action, Change, Digests, Plan, make_plan
-from coordinator.dags.deploying.records import CLAIM, MANIFEST, Claim, Manifest, Writes, digest_of, writes_name
+from coordinator.dags.deploying.records import CLAIM, MANIFEST, Claim, Manifest, Origin, Writes, digest_of, writes_name
 from coordinator.dags.deploying.source import MOST_BYTES, read_file, read_source
 from coordinator.dags.deploying.target import Target, is_record
 from coordinator.dags.errors import DeployError
@@ -44,9 +44,12 @@ class Deployment:
 
     :ivar claim: of a deploy that is under way, or was interrupted.
     :ivar begun: what that deploy writes; ``None``: nothing yet.
+    :ivar overwrite: files that are written or removed, whoever wrote or changed them.
     """
 
     source: Digests
+    origin: Origin
+    overwrite: frozenset[str]
     plan: Plan
     manifest: Manifest | None
     claim: Claim | None
@@ -56,9 +59,11 @@ class Deployment:
     @property
     def is_done(self) -> bool:
         """Whether source and target are the same, and the records say so."""
-        recorded = self.manifest is not None and self.manifest.files == self.source
+        recorded = self.manifest is not None and (self.manifest.files, self.manifest.origin) == (
+            self.source,
+            self.origin,
+        )
         return recorded and not (self.plan.changes or self.plan.refused or self.claim or self.left_over)
-
 
     @property
     def was_interrupted(self) -> bool:
@@ -71,10 +76,13 @@ class Deployment:
         return self.claim is not None and lives_here(read_process_id(self.claim.process))
 
 
-def look(directory: Path, target: Target, *, progress: Progress = _silent) -> Deployment:
+def look(
+    directory: Path, target: Target, *, overwrite: Collection[str] = (), progress: Progress = _silent
+) -> Deployment:
     """Compare a directory with the target.
 
-    :raises ConfigurationError: the directory cannot be deployed.
+    :param overwrite: files that are to be written or removed although somebody else wrote or changed them.
+    :raises ConfigurationError: the directory cannot be deployed; no file has such a name as one of ``overwrite``.
     :raises DeployError: a record in the target cannot be read.
     :raises TargetUnavailable, TargetRefused: see :class:`Target`. Both: also from :func:`carry_out`.
     """
@@ -93,10 +101,16 @@ def look(directory: Path, target: Target, *, progress: Progress = _silent) -> De
                 f"{target.name}: {name} cannot be read: expected what 'coordinator dags deploy' writes; bring an older "
                 "version of it back, or remove it: then every file counts as somebody else's, unless it is the same"
             )
-    named = {*source, *(manifest.files if manifest else ()), *(begun.files if begun else ())}
+    named = {*source.files, *(manifest.files if manifest else ()), *(begun.files if begun else ())}
+    for path in sorted(set(overwrite) - named - there.keys()):
+        raise ConfigurationError(
+            f"--overwrite {path}: neither {directory} nor {target.name} has such a file; write it as the plan shows it"
+        )
     digests = _digests(target, named, {path: size for path, size in there.items() if not is_record(path)}, progress)
     left_over = sorted(path for path in there if is_record(path) and path not in (MANIFEST, CLAIM, of_claim))
-    return Deployment(source, make_plan(source, digests, manifest, begun), manifest, claim, begun, tuple(left_over))
+    plan = make_plan(source.files, digests, manifest, begun, overwrite=overwrite, generated=source.generated)
+    plan = replace(plan, refused=(*plan.refused, *source.refused))
+    return Deployment(source.files, source.origin, frozenset(overwrite), plan, manifest, claim, begun, tuple(left_over))
 
 
 def _require_apart(directory: Path, target: Target) -> None:
@@ -105,9 +119,7 @@ def _require_apart(directory: Path, target: Target) -> None:
         raise ConfigurationError(f"{target.name}: expected a target outside of {directory}, found one in it")
 
 
-def _digests(
-    target: Target, named: set[str], sizes: Mapping[str, int], progress: Progress
-) -> dict[str, str | None]:
+def _digests(target: Target, named: set[str], sizes: Mapping[str, int], progress: Progress) -> dict[str, str | None]:
     """The digest of each file that is named. What is none of ours, whatever is in it, has an empty one."""
     digests = {path: "" if path in named else None for path in sizes}
     read, done = {path: size for path, size in sizes.items() if path in named and size <= MOST_BYTES}, 0
@@ -129,6 +141,23 @@ def _parts(sizes: Mapping[str, int]) -> Iterator[list[str]]:
         part.append(path)
         whole += size
     yield part
+
+
+def require_same_origin(shown: Deployment, directory: Path, target: Target) -> None:
+    """:raises DeployError: the target was deployed from another configuration, or for another environment."""
+    record = shown.manifest or shown.claim
+    before, now = record.origin if record is not None else Origin(), shown.origin
+    meant = "or say with --other-source that this one is meant"
+    if before.names and (before.environments != now.environments or not {*before.names} & {*now.names}):
+        raise DeployError(
+            f"{target.name}: expected {before}, as was deployed there before, found {now} in {directory}; deploy the "
+            f"folder of {', '.join(before.environments)}, {meant}"
+        )
+    if not before.names and len(now.environments) > 1:
+        raise DeployError(
+            f"{directory}: expected the files of one environment, found those of {', '.join(now.environments)}; "
+            f"deploy the folder of one of them, {meant}"
+        )
 
 
 def require_nobody(shown: Deployment, target: Target, *, resume: bool) -> None:
@@ -163,7 +192,7 @@ def carry_out(
     :raises DeployError: another deploy is under way, or something has changed since the look.
     """
     token = _claim(shown, target, by=by, resume=resume)
-    now = look(directory, target, progress=progress)
+    now = look(directory, target, overwrite=shown.overwrite, progress=progress)
     _require(token, target)
     if (now.source, now.plan) != (shown.source, shown.plan):
         if shown.claim is None:
@@ -183,7 +212,7 @@ def carry_out(
     taken_over = (writes_name(shown.claim.token),) if shown.claim is not None else ()
     for path in (*shown.left_over, *taken_over):
         target.remove(path)
-    target.write(MANIFEST, Manifest(files=dict(shown.source), by=by, at=_now()).to_value())
+    target.write(MANIFEST, Manifest(files=dict(shown.source), origin=shown.origin, by=by, at=_now()).to_value())
     _require(token, target)
     target.remove(writes_name(token))
     target.remove(CLAIM)
@@ -193,7 +222,13 @@ def _claim(shown: Deployment, target: Target, *, by: str, resume: bool) -> str:
     """The token of our claim. :raises DeployError: another deploy has one."""
     require_nobody(shown, target, resume=resume)
     before, process = shown.claim, ProcessId.of_this_process()
-    claim = Claim(token=uuid4().hex, by=by, at=_now(), process=asdict(process) if process is not None else None)
+    claim = Claim(
+        token=uuid4().hex,
+        by=by,
+        at=_now(),
+        process=asdict(process) if process is not None else None,
+        origin=shown.origin,
+    )
     writes = _writes(shown).to_value()
     if before is None:
         if not target.create(CLAIM, claim.to_value()):

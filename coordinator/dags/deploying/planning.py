@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import PurePosixPath
+from shlex import quote
 
 from coordinator.dags.deploying.records import Manifest, Writes
 
@@ -55,12 +56,20 @@ class Plan:
 
 
 def make_plan(
-    source: Digests, target: Mapping[str, str | None], manifest: Manifest | None, begun: Writes | None
+    source: Digests,
+    target: Mapping[str, str | None],
+    manifest: Manifest | None,
+    begun: Writes | None,
+    *,
+    overwrite: Collection[str] = (),
+    generated: Collection[str] = (),
 ) -> Plan:
     """Compare source and target.
 
     :param target: the digests of its files; ``None``: of one that neither the source nor a record names.
     :param begun: what a deploy that has not ended writes.
+    :param overwrite: files that are written or removed although somebody else wrote or changed them.
+    :param generated: files of the source that were generated.
     """
     files = manifest.files if manifest is not None else {}
     writes = begun.files if begun is not None else {}
@@ -73,10 +82,12 @@ def make_plan(
             unchanged += 1
         elif before is None:
             changes.append(Change(path, Action.CREATE, before, after))
-        elif before == files.get(path) or before in writes.get(path, ()):
+        elif before == files.get(path) or before in writes.get(path, ()) or (before and path in overwrite):
             changes.append(Change(path, Action.REMOVE if after is None else Action.UPDATE, before, after))
         else:
-            refused.append(_refused(path, before, after, known=path in files or path in writes))
+            refused.append(
+                _refused(path, before, after, known=path in files or path in writes, is_generated=path in generated)
+            )
     gone = {one.path for one in changes if one.action == Action.REMOVE}
     in_the_way = _in_the_way([one.path for one in changes if one.action == Action.CREATE], target)
     kept = {path: others - gone for path, others in in_the_way.items() if others - gone}
@@ -108,10 +119,12 @@ def _refused_for(change: Change, other: str) -> Change:
     return replace(change, action=Action.REFUSED, reason=reason, remedy=remedy)
 
 
-def _refused(path: str, before: str, after: str | None, *, known: bool) -> Change:
+def _refused(path: str, before: str, after: str | None, *, known: bool, is_generated: bool) -> Change:
     reason = "somebody changed it since it was deployed" if known else "it was not deployed from here"
-    keep = "to keep what is there, copy it into the source; to lose it, remove it from the target"
-    drop = "it is not in the source any more: remove it from the target, or copy it into the source"
+    where = "bring it into the template and generate again" if is_generated else "copy it into the source"
+    lose = f"pass --overwrite {quote(path)}" if before else "remove it from the target"  # a link has no digest
+    keep = f"to keep what is there, {where}; to lose it, {lose}"
+    drop = f"it is not in the source any more; to lose it, {lose}; to keep it, bring it back into the source"
     return Change(path, Action.REFUSED, before, after, reason, keep if after is not None else drop)
 
 

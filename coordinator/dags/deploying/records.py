@@ -57,13 +57,30 @@ class _Record(BaseModel):
         return self.model_dump_json(indent=2).encode() + b"\n"
 
 
+class Origin(_Record):
+    """Of which configurations, and for which deployment environments, the generated files of a folder were made.
+
+    Both are sorted, and empty where no file was generated.
+    """
+
+    names: tuple[str, ...] = ()
+    environments: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if not self.names:
+            return "no generated files"
+        return f"files of {', '.join(self.names)} for {', '.join(self.environments)}"
+
+
 class Manifest(_Record):
     """What the last deploy that came to its end has left.
 
     :ivar files: the digest of each file. What has another one was changed since, by somebody else.
+    :ivar origin: of the folder that was deployed.
     """
 
     files: dict[FilePath, Digest]
+    origin: Origin = Origin()
     by: str
     at: str
 
@@ -73,12 +90,14 @@ class Claim(_Record):
 
     :ivar token: no other deploy has it.
     :ivar process: whose claim it is, as ``coordinator.store.process_id`` has it.
+    :ivar origin: of the folder that is deployed.
     """
 
     token: Annotated[str, Field(pattern="^[0-9a-f]{1,64}$")]
     by: str
     at: str
     process: dict[str, str | int] | None
+    origin: Origin = Origin()
 
 
 class Writes(_Record):

@@ -67,13 +67,18 @@ def render(
     ]
     contents: dict[tuple[str, str], bytes] = {}
     if configuration.non_dag_folders:
-        ignore = ignore_file(configuration.non_dag_folders, configuration.ignore_syntax, name=configuration.name)
-        contents = {(environment, NAME): ignore for environment in environments}
+        folders, syntax, whose = configuration.non_dag_folders, configuration.ignore_syntax, configuration.name
+        contents = {
+            (environment, NAME): ignore_file(folders, syntax, name=whose, environment=environment)
+            for environment in environments
+        }
     findings: list[Finding] = []
     for job, answer in _answers(jobs, file.parent / configuration.templates, time_limit):
         if "text" in answer:
             name = f"{job.dag_id}.py"
-            contents[job.environment, name] = marked(answer["text"], name=configuration.name, entry=job.dag_id)
+            contents[job.environment, name] = marked(
+                answer["text"], name=configuration.name, entry=job.dag_id, environment=job.environment
+            )
         findings += [_finding(file, job, one) for one in answer.get("findings", ())]
     return Rendered(contents, sorted(set(findings)))
 

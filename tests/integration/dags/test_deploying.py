@@ -19,13 +19,15 @@ import requests
 from s3fs import S3FileSystem
 
 from coordinator.cli.failures import ExitCode
+from coordinator.dags.configuration import read_configuration
 from coordinator.dags.deploying import DeployError, Deployment, Target, TargetRefused, carry_out, look, open_target
 from coordinator.dags.deploying.records import CLAIM, MANIFEST, Claim, writes_name
 from coordinator.dags.deploying.target import _Directory
+from coordinator.dags.generating import render
 from coordinator.errors import ConfigurationError
 from tests.command_line import Cli
 from tests.command_line import cli as cli
-from tests.dags_project import contents
+from tests.dags_project import TEMPLATE, contents, project
 
 pytestmark = pytest.mark.slow
 
@@ -111,7 +113,7 @@ def test_what_somebody_else_wrote_or_changed_is_refused_with_the_remedy(cli: Cli
     assert result.exit_code == ExitCode.PROBLEM
     for path, why in {
         "orders.py": "somebody changed it since it was deployed; to keep what is there, copy it into the source; to",
-        "gone.py": "somebody changed it since it was deployed; it is not in the source any more: remove",
+        "gone.py": "somebody changed it since it was deployed; it is not in the source any more; to lose it, pass",
         "new.py": "it was not deployed from here; to keep what is there, copy it into the source",
     }.items():
         assert any(line.split()[:2] == ["refused", path] and why in line for line in result.stdout.splitlines())
@@ -164,7 +166,7 @@ class Steps:
 
 
 STEPS = 10
-"""That change something: the claim, what it writes, five files, the manifest, the end of that record and of the claim."""
+"""That change something: the claim, what it writes, five files, the manifest, the end of both records."""
 
 
 @pytest.mark.promise("dags-deploy")
@@ -740,3 +742,134 @@ def test_a_record_of_what_is_written_that_cannot_be_read_is_said(tmp_path: Path,
     opened.write(writes_name("1"), b"x")
     with pytest.raises(DeployError, match=r"\.coordinator-dags\.1\.writes\.json cannot be read"):
         deploy(put(tmp_path / "source", BEFORE), target, resume=True)
+
+
+def generated(directory: Path, *environments: str, name: str = "sales", dag: str = TEMPLATE) -> Path:
+    """The folder that a configuration with these environments generates."""
+    text = (
+        f"name: {name}\nvalues: {{schedule: null}}\nenvironments: {{{', '.join(f'{one}: ' for one in environments)}}}\n"
+        "dags:\n  orders: {template: dag.py.j2}\n"
+    )
+    file = project(directory, text, dag=dag)
+    rendered = render(file, read_configuration(file), environments)
+    assert rendered.findings == []
+    for (environment, path), content in rendered.contents.items():
+        (directory / "dags" / environment).mkdir(parents=True, exist_ok=True)
+        (directory / "dags" / environment / path).write_bytes(content)
+    return directory / "dags"
+
+
+@pytest.mark.promise("dags-deploy")
+def test_another_environment_or_configuration_is_refused_unless_it_is_said(cli: Cli, tmp_path: Path) -> None:
+    folder, target = generated(tmp_path / "a", "dev", "prod"), tmp_path / "target"
+    other = generated(tmp_path / "b", "prod", name="finance")
+    by_hand = put(tmp_path / "by_hand", BEFORE)
+    assert cli("dags", "deploy", folder / "prod", target, "--yes").exit_code == ExitCode.OK
+    before = contents(target)
+    found = {
+        folder / "dev": "files of sales for dev",
+        folder: "files of sales for dev, prod",
+        other / "prod": "files of finance for prod",
+        by_hand: "no generated files",
+    }
+    for source, said in found.items():
+        for more in ("--dry-run", "--yes"):
+            result = cli("dags", "deploy", source, target, more)
+            assert result.exit_code == ExitCode.PROBLEM
+            assert result.stdout == ""
+            assert result.stderr == (
+                f"coordinator: {target}: expected files of sales for prod, as was deployed there before, found {said} "
+                f"in {source}; deploy the folder of prod, or say with --other-source that this one is meant\n"
+            )
+    assert contents(target) == before
+    assert cli("dags", "deploy", folder / "dev", target, "--yes", "--other-source").exit_code == ExitCode.OK
+    assert cli("dags", "deploy", folder / "dev", target, "--yes").exit_code == ExitCode.OK, "it is known now"
+    assert cli("dags", "deploy", folder / "prod", target, "--yes").exit_code == ExitCode.PROBLEM
+
+
+def test_a_first_deploy_of_several_environments_is_refused(cli: Cli, tmp_path: Path) -> None:
+    folder = generated(tmp_path / "a", "dev", "prod")
+    result = cli("dags", "deploy", folder, tmp_path / "target", "--yes")
+    assert result.exit_code == ExitCode.PROBLEM
+    assert f"{folder}: expected the files of one environment, found those of dev, prod; deploy the fo" in result.stderr
+    result = cli("dags", "deploy", folder, tmp_path / "target", "--yes", "--other-source")
+    assert result.exit_code == ExitCode.PROBLEM, "it makes each DAG twice"
+    assert "makes the DAG orders, as dev/orders.py does: Airflow shows it once" in result.stdout
+    assert not (tmp_path / "target").exists()
+
+
+def test_an_interrupted_first_deploy_has_its_origin_too(cli: Cli, tmp_path: Path) -> None:
+    folder, target = generated(tmp_path / "a", "dev", "prod"), str(tmp_path / "target")
+
+    def interrupt(at: int, moment: str) -> None:
+        if (at, moment) == (2, "after"):
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        deploy(folder / "prod", Steps(open_target(target), interrupt))
+    result = cli("dags", "deploy", folder / "dev", target, "--yes", "--resume")
+    assert result.exit_code == ExitCode.PROBLEM
+    assert "expected files of sales for prod, as was deployed there before, found files of sales for dev" in (
+        result.stderr
+    )
+
+
+def test_a_dag_that_two_files_make_is_refused(cli: Cli, tmp_path: Path) -> None:
+    made = "from airflow.sdk import DAG\n\nDAG('orders')\n"
+    source = put(tmp_path / "source", {"a.py": made, "lib/b.py": made, "c.py": "x = 'airflow dag'\n", "d.py": "dag ("})
+    result = cli("dags", "deploy", source, tmp_path / "target", "--yes")
+    assert result.exit_code == ExitCode.PROBLEM
+    assert "makes the DAG orders, as a.py does: Airflow shows it once, with either content; deploy" in result.stdout
+    assert not (tmp_path / "target").exists()
+    for ignored in ("lib/b.py", "*.py", "^lib/"):  # in either syntax
+        (source / ".airflowignore").write_text(f"{ignored}\n")
+        assert cli("dags", "deploy", source, tmp_path / "target", "--dry-run").exit_code == ExitCode.OK
+
+
+@pytest.mark.promise("dags-deploy")
+def test_a_changed_file_is_shown_and_overwritten_only_where_it_is_named(cli: Cli, tmp_path: Path, target: str) -> None:
+    source = put(tmp_path / "source", BEFORE)
+    deploy(source, target)
+    opened = open_target(target)
+    for path in ("orders.py", "gone.py", "customers.py"):
+        opened.write(path, b"a hotfix\n")
+    put(source, AFTER)
+    result = cli("dags", "deploy", source, target, "--yes", "--diff", "--overwrite", "orders.py")
+    assert result.exit_code == ExitCode.PROBLEM
+    assert f"--- {source}/customers.py\n+++ {target}/customers.py\n@@ -1 +1 @@\n-1\n+a hotfix\n" in result.stdout
+    assert f"--- /dev/null\n+++ {target}/gone.py\n@@ -0,0 +1 @@\n+a hotfix\n" in result.stdout
+    assert "+++ " not in result.stdout.partition("orders.py")[0]
+    assert there(target)["orders.py"] == "a hotfix\n", "nothing else is deployed either"
+    result = cli("dags", "deploy", source, target, "--dry-run", "--diff", "--json")
+    assert json.loads(result.stdout)["diffs"].keys() == {"orders.py", "gone.py", "customers.py"}
+    named = [more for path in ("orders.py", "gone.py", "customers.py") for more in ("--overwrite", path)]
+    assert cli("dags", "deploy", source, target, "--yes", *named).exit_code == ExitCode.OK
+    assert there(target) == AFTER
+    result = cli("dags", "deploy", source, target, "--yes", "--overwrite", "oders.py")
+    assert result.exit_code == ExitCode.USAGE
+    assert f"--overwrite oders.py: neither {source} nor {target} has such a file" in result.stderr
+
+
+def test_a_link_is_not_overwritten_even_where_it_is_named(tmp_path: Path) -> None:
+    source, target = put(tmp_path / "source", {"a.py": "1"}), put(tmp_path / "target", {})
+    (target / "a.py").symlink_to(tmp_path / "a.py")
+    plan = look(source, open_target(str(target)), overwrite=["a.py"]).plan
+    assert [(one.path, "remove it from the target" in one.remedy) for one in plan.refused] == [("a.py", True)]
+
+
+def test_a_long_diff_is_shown_in_part(cli: Cli, tmp_path: Path) -> None:
+    source, target = put(tmp_path / "source", {"a.py": "1"}), str(tmp_path / "target")
+    open_target(target).write("a.py", b"x\n" * 500)
+    result = cli("dags", "deploy", source, target, "--dry-run", "--diff")
+    assert "+x\n... and 404 more lines\n" in result.stdout
+
+
+def test_a_change_to_a_generated_file_belongs_into_the_template(cli: Cli, tmp_path: Path) -> None:
+    folder, target = generated(tmp_path / "a", "prod"), str(tmp_path / "target")
+    deploy(folder / "prod", target)
+    open_target(target).write("orders.py", b"a hotfix\n")
+    result = cli("dags", "deploy", folder / "prod", target, "--yes")
+    assert (
+        "somebody changed it since it was deployed; to keep what is there, bring it into the template and generate "
+        "again; to lose it, pass --overwrite orders.py"
+    ) in result.stdout

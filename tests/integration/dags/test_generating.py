@@ -21,6 +21,7 @@ from tests.command_line import cli as cli
 from tests.dags_project import CONFIGURATION, TEMPLATE, contents, one_dag, project
 
 ONE = one_dag()["configuration"]
+DIGEST = "0123456789abcdef" * 2
 
 
 def test_each_entry_is_a_file_in_each_of_its_environments(cli: Cli, tmp_path: Path) -> None:
@@ -121,11 +122,11 @@ def test_an_environment_that_was_not_asked_for_is_left_alone(cli: Cli, tmp_path:
     [
         ("x = 1\n", "the file was not generated, and is not overwritten; move or rename it"),
         (
-            "# coordinator dags: generated, name=other entry=orders sha256=0123456789abcdef0123456789abcdef\n",
+            f"# coordinator dags: generated, name=other entry=orders environment=prod sha256={DIGEST}\n",
             "the file is of the configuration other, and is not overwritten; move or rename it",
         ),
         (
-            "# coordinator dags: generated, name=sales entry=orders sha256=0123456789abcdef0123456789abcdef\nx\n",
+            f"# coordinator dags: generated, name=sales entry=orders environment=prod sha256={DIGEST}\nx\n",
             "entry orders: the file was changed since it was generated, and is not overwritten; bring the change",
         ),
     ],

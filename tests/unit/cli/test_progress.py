@@ -30,9 +30,7 @@ def test_outside_of_a_terminal_there_is_a_line_every_few_seconds(
     ]
 
 
-def test_on_a_terminal_one_line_is_kept(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_on_a_terminal_one_line_is_kept(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr("coordinator.cli.progress.FIRST", 0.0)
