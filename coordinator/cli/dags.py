@@ -17,7 +17,7 @@ from coordinator.model.phrases import counted
 
 if TYPE_CHECKING:
     from coordinator.cli.progress import Progress
-    from coordinator.dags.configuration import Configuration
+    from coordinator.dags.configuration import Examined
     from coordinator.dags.generating import Comparison, Rendered
 
 dags = typer.Typer(
@@ -68,8 +68,8 @@ def generate(
     from coordinator.dags.generating import Action, write
 
     _require_extra()
-    configuration, rendered = _rendered(file, environment)
-    comparison = _compared(output or file.parent / configuration.output, configuration, rendered, environment)
+    examined, rendered = _rendered(file, environment)
+    comparison = _compared(file, output, examined, rendered, environment)
     findings = sorted({*rendered.findings, *comparison.findings})
     differs = any(one.action != Action.UNCHANGED for one in comparison.changes)
     if not findings and not check_only:
@@ -80,6 +80,8 @@ def generate(
         print_findings(findings, in_what=str(file))
     else:
         print_changes(comparison.changes, check_only=check_only)
+    if examined.findings:
+        raise typer.Exit(ExitCode.USAGE)
     if findings or (check_only and differs):
         raise typer.Exit(ExitCode.PROBLEM)
 
@@ -109,16 +111,16 @@ def check(
 
         print_json(json_schema())
         return
-    configuration, rendered = _rendered(file, environment)
+    examined, rendered = _rendered(file, environment)
     if as_json:
         print_json({"file": str(file), "files": len(rendered.contents), **findings_as_json(rendered.findings)})
     elif rendered.findings:
         print_findings(rendered.findings, in_what=str(file))
-    else:
+    elif examined.sound is not None:
         files = counted(sum(name.endswith(".py") for _, name in rendered.contents), "DAG file")
-        say(f"{file}: good: {counted(len(configuration.dags), 'DAG')}, {files}; nothing was written")
+        say(f"{file}: good: {counted(len(examined.sound.configuration.dags), 'DAG')}, {files}; nothing was written")
     if rendered.findings:
-        raise typer.Exit(ExitCode.PROBLEM)
+        raise typer.Exit(ExitCode.USAGE if examined.findings else ExitCode.PROBLEM)
 
 
 @dags.command()
@@ -270,26 +272,45 @@ def _require_extra() -> None:
         )
 
 
-def _rendered(file: Path, environments: list[str] | None) -> tuple[Configuration, Rendered]:
-    from coordinator.dags.configuration import read_configuration
-    from coordinator.dags.generating import render
+def _rendered(file: Path, environments: list[str] | None) -> tuple[Examined, Rendered]:
+    """What the configuration says, and what becomes of it. The findings of the second are all that there are.
 
-    configuration = read_configuration(file)
+    :raises ConfigurationError: there is no such environment.
+    """
+    from coordinator.dags.configuration import examine
+    from coordinator.dags.generating import Rendered, render
+    from coordinator.errors import ConfigurationError
+
+    examined = examine(file)
+    if examined.sound is None:
+        return examined, Rendered({}, list(examined.findings))
+    configuration = examined.sound.configuration
     for name in environments or ():
         if name not in configuration.environments:
             there = ", ".join(sorted(configuration.environments))
-            raise typer.BadParameter(f"{file} has no environment {name}; there are {there}", param_hint="--environment")
-    return configuration, render(file, configuration, sorted({*(environments or configuration.environments)}))
+            raise ConfigurationError(
+                f"--environment {name}: {file} has no such environment; there are {there}; correct the name"
+            )
+    rendered = render(
+        file,
+        configuration,
+        sorted({*(environments or configuration.environments)}),
+        unsound=examined.sound.unsound,
+        places=examined.places,
+    )
+    return examined, Rendered(rendered.contents, sorted({*examined.findings, *rendered.findings}))
 
 
 def _compared(
-    output: Path, configuration: Configuration, rendered: Rendered, environments: list[str] | None
+    file: Path, output: Path | None, examined: Examined, rendered: Rendered, environments: list[str] | None
 ) -> Comparison:
     """What would change, and what is in the way. Where an entry is wrong nothing is compared: its file is no orphan."""
     from coordinator.dags.generating import Comparison, compare, same_dag_elsewhere
 
-    if rendered.findings:
+    if rendered.findings or examined.sound is None:
         return Comparison([], [])
+    configuration = examined.sound.configuration
+    output = output or file.parent / configuration.output
     comparison = compare(output, rendered.contents, name=configuration.name, environments=environments)
     syntax, folders = configuration.ignore_syntax, configuration.non_dag_folders
     doubles = list(same_dag_elsewhere(output, rendered.contents, syntax, folders))

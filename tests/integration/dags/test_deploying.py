@@ -709,7 +709,7 @@ def test_an_interruption_says_how_far_it_was_and_how_to_go_on(
 
 def test_while_another_deploy_runs_the_refusal_comes_before_the_plan(cli: Cli, tmp_path: Path) -> None:
     source, target = put(tmp_path / "source", BEFORE), str(tmp_path / "target")
-    refused = []
+    refused: list[Any] = []
 
     def second(at: int, moment: str) -> None:
         if (at, moment) == (2, "after"):
