@@ -140,7 +140,8 @@ def _parts(sizes: Mapping[str, int]) -> Iterator[list[str]]:
             part, whole = [], 0
         part.append(path)
         whole += size
-    yield part
+    if part:
+        yield part
 
 
 def require_same_origin(shown: Deployment, directory: Path, target: Target) -> None:

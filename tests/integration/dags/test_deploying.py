@@ -486,11 +486,19 @@ def test_a_file_that_is_too_large_to_be_ours_is_not_read(
     assert "a.py" not in {path for call in reading.call_args_list for path in call.args[0]}
 
 
-@pytest.mark.parametrize("url", ["sftp://me:secret@host/dags", "simplecache::ftp://me:secret@host/dags"])
-def test_a_password_in_an_address_is_refused_and_not_shown(cli: Cli, tmp_path: Path, url: str) -> None:
+@pytest.mark.parametrize(
+    ("url", "where"),
+    [
+        ("sftp://me:secret@host/dags", "FSSPEC_SFTP_PASSWORD"),
+        ("simplecache::ftp://me:secret@host/dags", "FSSPEC_FTP_PASSWORD"),
+        ("s3://key:secret@bucket/dags", "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+    ],
+)
+def test_a_password_in_an_address_is_refused_and_not_shown(cli: Cli, tmp_path: Path, url: str, where: str) -> None:
     result = cli("dags", "deploy", put(tmp_path / "source", BEFORE), url, "--dry-run")
     assert result.exit_code == ExitCode.USAGE
     assert "expected an address without a password: lists of processes and histories show it" in result.stderr
+    assert f"give it to fsspec otherwise, such as in {where}\n" in result.stderr
     assert "secret" not in result.output
 
 
