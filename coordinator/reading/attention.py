@@ -35,7 +35,7 @@ from coordinator.model.items.whole import rows_of
 from coordinator.model.partitions.instants import partition_order
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.runstate import RunState, State
+from coordinator.model.runstate import RunState
 from coordinator.model.shell import command
 from coordinator.model.view import Readiness
 from coordinator.reading.reading import Reading
@@ -277,10 +277,7 @@ class _Ways:
 def _failures(reading: Reading) -> Iterator[Target]:
     """Failed runs that have ended and whose success is needed."""
     counted_on = _counted_on(reading.propagation.graph)
-    for target in reading.cache.targets():
-        seen = reading.cache.state(target)
-        if seen is None or not isinstance(seen.value, RunState) or seen.value.state is not State.FAILED:
-            continue
+    for target, _ in reading.failed():
         if target.pipeline in counted_on and reading.propagation.readiness(target) is Readiness.SETTLED:
             yield target
 

@@ -27,10 +27,11 @@ from coordinator.ui.airflow_pages import airflow_pages
 from coordinator.ui.answers import answer_for, error_answer, json_answer
 from coordinator.ui.headers import SecurityHeaders, policy
 from coordinator.ui.hosts import KnownHosts
+from coordinator.ui.live import Live
 from coordinator.ui.metrics import Timed, UiMetrics
 from coordinator.ui.paths import EncodedPaths
 from coordinator.ui.questions import Questions
-from coordinator.ui.views import explain, runs
+from coordinator.ui.views import changes, explain, graph, now, runs
 from coordinator.ui.views.view import Api, Page
 
 _log = structlog.get_logger(__name__)
@@ -40,11 +41,14 @@ STATIC = Path(__file__).with_name("static")
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
-def application(settings: Settings, store: Store, etcd: EtcdRequests | None = None) -> ASGIApp:
-    """The application of ``coordinator ui``. :param etcd: what the store has asked, for ``/metrics``."""
+def application(settings: Settings, store: Store, live: Live, etcd: EtcdRequests | None = None) -> ASGIApp:
+    """The application of ``coordinator ui``.
+
+    :param live: what follows the same etcd. :param etcd: what the store has asked, for ``/metrics``.
+    """
     ui = settings.ui
     questions = Questions(store, Keys(settings.etcd.prefix))
-    api = Api(questions, limits_by_environment(settings))
+    api = Api(questions, live, limits_by_environment(settings))
     shell = _shell(ui.path)
     timings = Timings()
 
@@ -64,10 +68,12 @@ def application(settings: Settings, store: Store, etcd: EtcdRequests | None = No
         return PlainTextResponse("alive\n", headers=_NO_STORE)
 
     routes: Sequence[BaseRoute] = [
-        Route("/", show),
         Route("/healthz", healthz),
         Route("/metrics", UiMetrics(questions, timings, etcd).show),
         Route("/api/v1/environments", environments),
+        *now.routes(api, settings, show),
+        *changes.routes(api),
+        *graph.routes(api, show),
         *explain.routes(api, show),
         *runs.routes(api, Page(page, ui.path)),
         Mount("/static", StaticFiles(directory=STATIC)),

@@ -23,8 +23,8 @@ from coordinator.model.decide import Decision
 from coordinator.model.durations import format_duration
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
-from coordinator.model.retries import attempt_to_stop
-from coordinator.model.runstate import State
+from coordinator.model.retries import attempt_to_stop, time_limit_of
+from coordinator.model.runstate import Attempt, State
 from coordinator.model.view import readable_record, readable_state
 from coordinator.runners.port import Happened, NotHappened, ObservedRun, Refused, RunRef
 
@@ -86,16 +86,22 @@ class Timeouts:
     def ask(self, now: float) -> None:
         """Ask for what is due. :param now: monotonic seconds."""
         for target, one in self._overdue.items():
-            dispatcher = self._dispatchers.of(target)
-            attempt = attempt_to_stop(
-                readable_record(self._cache.record(target)), readable_state(self._cache.state(target))
-            )
             if now < one.at:
                 continue
-            one.at = now + REFUSED_AFTER  # an answer comes before that
+            one.at = now + AGAIN_AFTER
+            dispatcher, attempt = self._dispatchers.of(target), self._over_its_limit(target)
             if dispatcher is not None and attempt is not None and attempt.run_id is not None:
+                one.at = now + REFUSED_AFTER  # an answer comes before that
                 ref = RunRef(target.pipeline.dag_id, attempt.run_id)
                 dispatcher.stop(target, ref, before=attempt.queued_at)
+
+    def _over_its_limit(self, target: Target) -> Attempt | None:
+        """The attempt to stop, on the present facts: since the decision, another one may have begun."""
+        node = self._propagation.graph.node(target.pipeline)
+        record = readable_record(self._cache.record(target))
+        state = readable_state(self._cache.state(target))
+        limit = time_limit_of(record, state, node.downstream) if node is not None else None
+        return attempt_to_stop(record, state) if limit is not None and self._propagation.now >= limit else None
 
     def answered(self, message: EffectDone, now: float) -> None:
         """Handle the result of a request. :param now: monotonic seconds."""

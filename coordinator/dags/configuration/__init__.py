@@ -5,6 +5,7 @@ place.
 ``forms``      the objects of the file
 ``reading``    ``read_configuration``
 ``consistency``  what does not fit together
+``sound_part``   what can be used all the same
 ``schema``     the JSON Schema, dags.schema.json, for editors
 ``schema_of_forms``  makes it of the forms
 
@@ -12,14 +13,20 @@ Import from here: the modules are private to this package.
 """
 
 from coordinator.dags.configuration.forms import Configuration, DagEntry, Environment
-from coordinator.dags.configuration.reading import DagsConfigurationError, read_configuration
+from coordinator.dags.configuration.reading import DagsConfigurationError, Examined, examine, read_configuration
 from coordinator.dags.configuration.schema import json_schema
+from coordinator.dags.configuration.yaml_text import Path as ValuePath
+from coordinator.dags.configuration.yaml_text import Place
 
 __all__ = [
     "Configuration",
     "DagEntry",
     "DagsConfigurationError",
     "Environment",
+    "Examined",
+    "Place",
+    "ValuePath",
+    "examine",
     "json_schema",
     "read_configuration",
 ]

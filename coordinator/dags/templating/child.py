@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -34,19 +35,38 @@ def _say(answer: dict[str, Any]) -> None:
 
 
 def _done(templates: Templates, job: dict[str, Any], time_limit: float) -> dict[str, Any]:
-    """The text, or what is wrong, as the fields of a finding. Without a file it is about the output."""
+    """The text, or what is wrong, as the fields of a finding. Without a file it is about the output.
+
+    Of a job without values the template is checked only.
+    """
     try:
+        if job["values"] is None:
+            templates.check(job["template"])
+            return _wrong()
         with _limited(time_limit):
             text = templates.render(job["template"], job["values"])
             unused = templates.unused(job["template"], job["own"])
     except BadTemplate as bad:
-        return _wrong(_finding("template", bad.line, bad.reason, bad.remedy, file=str(bad.file)))
+        told = _finding("template", bad.line, bad.reason, bad.remedy, file=str(bad.file))
+        near = _near(templates, job, bad.undefined) if bad.undefined else ""
+        return _wrong({**told, "missing": bad.missing, "undefined": bad.undefined, "near": near})
     findings = [_finding(bad.rule, bad.line, bad.reason, bad.remedy) for bad in check_output(text, job["dag_id"])]
     findings += [
-        _finding("unused-value", 0, f"no template uses the value {name}", "correct its name, or remove it", file="")
+        {
+            **_finding(
+                "unused-value", 0, f"no template uses the value {name}", "correct its name, or remove it", file=""
+            ),
+            "value": name,
+        }
         for name in unused
     ]
     return _wrong(*findings) if findings else {"text": text}
+
+
+def _near(templates: Templates, job: dict[str, Any], undefined: str) -> str:
+    """The value of the entry itself that no template uses, and that may be meant; empty: there is none."""
+    near = get_close_matches(undefined, templates.unused(job["template"], job["own"]), n=1)
+    return near[0] if near else ""
 
 
 def _wrong(*findings: dict[str, Any]) -> dict[str, Any]:

@@ -46,8 +46,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         return found
 
 
-class _Noted(msgspec.Struct, frozen=True):
-    """A process that has noted itself. :ivar claimed_at: when a supervisor took the attempt."""
+class Noted(msgspec.Struct, frozen=True):
+    """A process that has noted itself; none, where the attempt was taken so that it never begins.
+
+    :ivar claimed_at: when a supervisor took the attempt.
+    """
 
     process: dict[str, Any]
     claimed_at: WrittenTime | None = None
@@ -62,7 +65,7 @@ class _Ended(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
 
 
-_Read = TypeVar("_Read", Request, _Noted, _Ended)
+_Read = TypeVar("_Read", Request, Noted, _Ended)
 
 
 def _read(file: Path, kind: type[_Read]) -> _Read | None:
@@ -120,7 +123,7 @@ def standing_of(attempt: Attempt) -> Standing:
 
     :raises ValueError: a file is damaged. :raises OSError: one cannot be read.
     """
-    claim = _read(attempt.directory / SUPERVISOR, _Noted)
+    claim = claim_of(attempt)
     if claim is None:  # it may be about to be removed, file by file
         return _ended(attempt, None) or Standing(State.QUEUED)
     began = claim.claimed_at
@@ -129,7 +132,7 @@ def standing_of(attempt: Attempt) -> Standing:
     # In this order: a command that has not noted itself looks for its supervisor before it begins.
     if is_alive(claim.process):
         return Standing(State.RUNNING, began)
-    command = _read(attempt.directory / PROCESS, _Noted)
+    command = command_of(attempt)
     if command is not None and is_alive(command.process):
         return Standing(State.RUNNING, began)
     if (ended := _ended(attempt, began)) is not None:  # it has ended between these questions
@@ -150,16 +153,14 @@ def _ended(attempt: Attempt, began: datetime | None) -> Standing | None:
     return Standing(State.FAILED, began, ended.ended_at, note=note)
 
 
-def supervisor_of(attempt: Attempt) -> dict[str, Any] | None:
-    """The supervisor that has taken an attempt; raises as :func:`standing_of`."""
-    noted = _read(attempt.directory / SUPERVISOR, _Noted)
-    return noted.process if noted is not None else None
+def claim_of(attempt: Attempt) -> Noted | None:
+    """Who has taken an attempt; raises as :func:`standing_of`."""
+    return _read(attempt.directory / SUPERVISOR, Noted)
 
 
-def process_of(attempt: Attempt) -> dict[str, Any] | None:
+def command_of(attempt: Attempt) -> Noted | None:
     """The process of the command; raises as :func:`standing_of`."""
-    noted = _read(attempt.directory / PROCESS, _Noted)
-    return noted.process if noted is not None else None
+    return _read(attempt.directory / PROCESS, Noted)
 
 
 class RunFiles:

@@ -21,7 +21,8 @@ export function to(...names) {
 /** The same, with parameters; what is empty is left out. */
 export function withQuery(path, parameters) {
   const given = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined && value !== "");
-  return given.length ? `${path}?${new URLSearchParams(given)}` : path;
+  if (!given.length) return path;
+  return `${path}${path.includes("?") ? "&" : "?"}${new URLSearchParams(given)}`;
 }
 
 /** "environment/dag_id", or "dag_id" in the environment default, as the coordinator writes it. */

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from coordinator.controller.reconcile import records
+from coordinator.model.cascade import cascade, course
 from coordinator.model.conditions import Dependency, On, leaves
 from coordinator.model.consumption import Consumed, Consumption
 from coordinator.model.decide import Decision, Obstacle
@@ -15,6 +16,7 @@ from coordinator.model.dependencies import Downstream, Rerun
 from coordinator.model.explanation import explain
 from coordinator.model.graph import Graph, Node
 from coordinator.model.hold import Hold
+from coordinator.model.order import Order
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.retries import Retry, are_used_up, attempt_to_stop, retry_of, time_limit_of
@@ -22,6 +24,8 @@ from coordinator.model.runstate import Attempt, RunState, State
 from coordinator.model.trigger import Action, Status, TriggerRecord, dump_record, read_record
 from coordinator.model.view import Readiness, SeenRecord, SeenState
 from tests.unit.model.facts import Facts
+
+pytestmark = pytest.mark.promise("retries")
 
 K = "2026-11-20T00:00:00Z"
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -207,3 +211,19 @@ def test_explain_says_when_a_run_is_stopped() -> None:
     said = explain(situation.at(NOON + 12 * MINUTE), Target(D, K))
     assert "it is stopped at 2026-11-20T14:00:00Z if it still runs" in said.headline
     assert situation.decide(NOON + 12 * MINUTE).recheck_at == NOON + 120 * MINUTE
+
+
+def test_a_rehearsal_lets_a_retry_happen_and_tells_only_what_is_added() -> None:
+    situation, now = Situation(), NOON + 12 * MINUTE
+    known, graph = [Target(one, K) for one in (A, D, F)], situation.at(now).graph
+
+    def told(**change: State | Order) -> list[tuple[str, str]]:
+        acts = {Target(PipelineRef("default", name), K): what for name, what in change.items()}
+        steps = cascade(graph, situation.facts, acts, known=known, revision=20, now=now)
+        return [(step.target.pipeline.dag_id, str(step.how)) for step in steps]
+
+    assert told() == []
+    assert told(D=State.FAILED) == [("F", "create")]
+    assert told(A=Order.RERUN) == [("A", "clear"), ("D", "clear")]
+    found = course(graph, situation.facts, known=known, revision=20, now=now, environments=["default"])
+    assert (found.started, found.held_up) == ((Target(D, K),), frozenset())
