@@ -13,6 +13,7 @@ from coordinator.controller.dispatch.jobs import STOPPING, Effect, EffectDone
 from coordinator.controller.reconcile.timeouts import AGAIN_AFTER, REFUSED_AFTER, Timeouts
 from coordinator.model.decide import Decision
 from coordinator.model.runstate import State
+from coordinator.model.trigger import TriggerRecord
 from coordinator.model.view import Readiness
 from coordinator.runners.port import Happened, NotHappened, ObservedRun, Refused
 from tests.worlds.simulated import SimulatedWorld
@@ -91,6 +92,7 @@ def test_an_attempt_that_has_begun_since_the_decision_is_not_stopped(
     asked.pass_time(timedelta(minutes=11))
     cache, seen = asked.reconciler.cache, asked.reconciler.cache.record(D)
     assert seen is not None
+    assert isinstance(seen.value, TriggerRecord)
     later = replace(seen.value, attempt=asked.reconciler.propagation.now, when=asked.reconciler.propagation.now)
     monkeypatch.setattr(cache, "record", lambda _: replace(seen, value=later))
     asked.timeouts.ask(0.0)
