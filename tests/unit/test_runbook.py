@@ -19,10 +19,10 @@ RUNBOOK = (ROOT / "docs" / "runbook.md").read_text("utf-8")
 LEVELS = {"warning", "error", "exception"}
 
 PROBLEMS = {
-    "coordinator/cli/files_output.py": {"file_problems"},
-    "coordinator/cli/misplaced_states.py": {"misplaced_states"},
-    "coordinator/cli/replicas_output.py": {"problems"},
-    "coordinator/cli/stale_requests.py": {"stale_requests"},
+    "coordinator/reading/files.py": {"file_problems"},
+    "coordinator/reading/misplaced_states.py": {"misplaced_states"},
+    "coordinator/reading/replicas.py": {"problems"},
+    "coordinator/reading/stale_requests.py": {"stale_requests"},
     "coordinator/controller/leading/misnamed_reporters.py": {"_note"},
     "coordinator/controller/leading/paused_dags.py": {"PLACE"},
     "coordinator/controller/leading/unknown_dags.py": {"PLACE"},
