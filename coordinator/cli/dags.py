@@ -62,11 +62,12 @@ def generate(
     Example: [bold]coordinator dags generate dags.yaml --check[/bold]
     """
     from coordinator.cli.dags_output import changes_as_json, print_changes, print_findings
+    from coordinator.dags.configuration import output_of
     from coordinator.dags.generating import Action, write
 
     _require_extra()
     configuration, rendered = _rendered(file, environment)
-    comparison = _compared(output or file.parent / configuration.output, configuration, rendered, environment)
+    comparison = _compared(output or output_of(file, configuration), configuration, rendered, environment)
     findings = sorted({*rendered.findings, *comparison.findings})
     differs = any(one.action != Action.UNCHANGED for one in comparison.changes)
     if not findings and not check_only:

@@ -5,12 +5,14 @@ place.
 ``forms``      the objects of the file
 ``reading``    ``read_configuration``
 ``consistency``  what does not fit together
+``directories``  where templates are, and where files go
 ``schema``     the JSON Schema, dags.schema.json, for editors
 ``schema_of_forms``  makes it of the forms
 
 Import from here: the modules are private to this package.
 """
 
+from coordinator.dags.configuration.directories import output_of, templates_of
 from coordinator.dags.configuration.forms import Configuration, DagEntry, Environment
 from coordinator.dags.configuration.reading import DagsConfigurationError, read_configuration
 from coordinator.dags.configuration.schema import json_schema
@@ -21,5 +23,7 @@ __all__ = [
     "DagsConfigurationError",
     "Environment",
     "json_schema",
+    "output_of",
     "read_configuration",
+    "templates_of",
 ]

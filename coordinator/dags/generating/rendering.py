@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, Final
 
-from coordinator.dags.configuration import Configuration
+from coordinator.dags.configuration import Configuration, templates_of
 from coordinator.dags.finding import Finding
 from coordinator.dags.ignored import NAME, ignore_file
 from coordinator.dags.marker import marked
@@ -58,6 +58,7 @@ def render(
     :param file: of the configuration: the templates are beside it.
     :param environments: those that are wanted.
     :param time_limit: seconds for one entry in one environment.
+    :raises ConfigurationError: the directory of templates is not beside the file.
     """
     jobs = [
         _job(configuration, dag_id, environment)
@@ -70,7 +71,7 @@ def render(
         ignore = ignore_file(configuration.non_dag_folders, configuration.ignore_syntax, name=configuration.name)
         contents = {(environment, NAME): ignore for environment in environments}
     findings: list[Finding] = []
-    for job, answer in _answers(jobs, file.parent / configuration.templates, time_limit):
+    for job, answer in _answers(jobs, templates_of(file, configuration), time_limit):
         if "text" in answer:
             name = f"{job.dag_id}.py"
             contents[job.environment, name] = marked(answer["text"], name=configuration.name, entry=job.dag_id)

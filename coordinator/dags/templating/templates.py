@@ -6,6 +6,7 @@ configuration gives the same bytes, anywhere.
 
 from __future__ import annotations
 
+import os
 import re
 import traceback
 from collections.abc import Iterable, Mapping
@@ -15,6 +16,7 @@ from typing import Any, Final
 
 from jinja2 import FileSystemLoader, StrictUndefined, TemplateNotFound, TemplateSyntaxError, UndefinedError
 from jinja2.exceptions import SecurityError
+from jinja2.loaders import split_template_path
 from jinja2.meta import find_referenced_templates, find_undeclared_variables
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -40,6 +42,19 @@ class BadTemplate(Exception):
         self.file, self.line, self.reason, self.remedy = file, line, reason, remedy
 
 
+class _Loader(FileSystemLoader):
+    """Reads no file out of its directory, also where a link of the directory leads there."""
+
+    def get_source(self, environment: Any, template: str) -> Any:
+        """As Jinja2's own. :raises BadTemplate: a link leads out of the directory."""
+        directory = Path(os.path.realpath(self.searchpath[0]))
+        place = Path(os.path.realpath(directory.joinpath(*split_template_path(template))))
+        if not place.is_relative_to(directory):
+            file = Path(self.searchpath[0]) / template
+            raise BadTemplate(file, 0, f"expected a template, found a link to {place}", "copy the file itself")
+        return super().get_source(environment, template)
+
+
 class _Sandbox(ImmutableSandboxedEnvironment):
     """As Jinja2's own, with a bound on powers."""
 
@@ -61,7 +76,7 @@ class Templates:
     def __init__(self, directory: Path, *, written: Any, filters: Mapping[str, Any]) -> None:
         self._directory = directory
         self._jinja = _Sandbox(
-            loader=FileSystemLoader(directory, encoding="utf-8-sig"),
+            loader=_Loader(directory, encoding="utf-8-sig"),
             undefined=StrictUndefined,
             finalize=written,
             trim_blocks=True,
