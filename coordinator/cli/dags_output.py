@@ -88,6 +88,8 @@ def print_deployment(shown: Deployment, target: str) -> None:
     told += [f"{plan.unchanged} unchanged"] if plan.unchanged else []
     told += [f"{len(plan.foreign)} of somebody else, left alone"] if plan.foreign else []
     say(f"{target}: {', '.join(told) or 'no files'}" + ("; nothing is deployed" if plan.refused else ""))
+    if shown.left_over:
+        say(f"to remove: {', '.join(shown.left_over)}: half-written by a deploy that did not end")
     if shown.claim is not None:
         say(f"{shown.claim.by} began a deploy at {shown.claim.at}, and it has not ended")
 
@@ -108,5 +110,6 @@ def deployment_as_json(shown: Deployment, target: str, *, deployed: bool) -> dic
         "refused": [asdict(one) for one in shown.plan.refused],
         "unchanged": shown.plan.unchanged,
         "foreign": list(shown.plan.foreign),
+        "left_over": list(shown.left_over),
         "under_way": {"by": shown.claim.by, "at": shown.claim.at} if shown.claim is not None else None,
     }

@@ -1,7 +1,7 @@
 """Where the templates of a configuration are, and where its files go: beside it, and nowhere else.
 
-The configuration and its links may be somebody else's, such as those of a pull request: they choose neither what is read
-nor what is written out of the directory of the configuration. Who runs the command may, with ``--output``.
+The configuration and its links may be somebody else's, such as those of a pull request: they choose nothing that is
+read or written out of the directory of the configuration. Who runs the command may, with ``--output``.
 """
 
 from __future__ import annotations

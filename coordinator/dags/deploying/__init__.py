@@ -3,6 +3,7 @@
 ``source``    the files of a directory
 ``target``    where they go, by fsspec
 ``records``   what stands in the target about what was deployed: the manifest, and the claim of a deploy under way
+``left_over`` half-written files of a deploy that was ended; a pure function
 ``planning``  ``make_plan``: what would change, and what is in the way; a pure function
 ``deploy``    ``look`` and ``carry_out``: the steps, each of which may be the last
 

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
+from coordinator.dags.deploying.left_over import left_over
 from coordinator.dags.deploying.planning import Action, Change, Digests, Plan, make_plan
 from coordinator.dags.deploying.records import CLAIM, MANIFEST, Claim, Manifest, digest_of
 from coordinator.dags.deploying.source import MOST_BYTES, read_file, read_source
-from coordinator.dags.deploying.target import Target, is_record
+from coordinator.dags.deploying.target import Target
 from coordinator.dags.errors import DeployError
 from coordinator.errors import ConfigurationError
 from coordinator.store.process_id import ProcessId, is_gone, read_process_id
@@ -34,6 +35,7 @@ class Deployment:
     """What a look has shown.
 
     :ivar claim: of a deploy that is under way, or was interrupted.
+    :ivar left_over: half-written files of a deploy that was ended; they are removed.
     """
 
     source: Digests
@@ -68,10 +70,11 @@ def look(directory: Path, target: Target) -> Deployment:
                 f"{target.name}: {name} cannot be read: expected what 'coordinator dags deploy' writes; bring an older "
                 "version of it back, or remove it: then every file counts as somebody else's, unless it is the same"
             )
-    named = {*source, *(manifest.files if manifest else ()), *(claim.writes if claim else ())}
-    digests = _digests(target, named, {path: size for path, size in there.items() if not is_record(path)})
-    left_over = sorted(path for path in there if is_record(path) and path not in (MANIFEST, CLAIM))
-    return Deployment(source, make_plan(source, digests, manifest, claim), manifest, claim, tuple(left_over))
+    named = {*(manifest.files if manifest else ()), *(claim.writes if claim else ())}
+    parts = left_over(there, named)
+    files = {path: size for path, size in there.items() if path not in {MANIFEST, CLAIM, *parts}}
+    digests = _digests(target, {*source, *named}, files)
+    return Deployment(source, make_plan(source, digests, manifest, claim), manifest, claim, tuple(sorted(parts)))
 
 
 def _require_apart(directory: Path, target: Target) -> None:
@@ -125,7 +128,8 @@ def carry_out(shown: Deployment, directory: Path, target: Target, *, by: str, re
             target.write(change.path, _content(directory, change))
     _require(token, target)
     for path in shown.left_over:
-        target.remove(path)
+        if path in now.left_over:
+            target.remove(path)
     target.write(MANIFEST, Manifest(files=dict(shown.source), by=by, at=_now()).to_value())
     target.remove(CLAIM)
 
