@@ -129,7 +129,10 @@ class Templates:
                 continue
             seen.add(name)
             assert self._jinja.loader is not None
-            source, _, _ = self._jinja.loader.get_source(self._jinja, name)
+            try:
+                source, _, _ = self._jinja.loader.get_source(self._jinja, name)
+            except TemplateNotFound:
+                continue  # rendering has not missed it
             tree = self._jinja.parse(source, name)
             used |= find_undeclared_variables(tree)
             for other in find_referenced_templates(tree):

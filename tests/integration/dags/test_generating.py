@@ -406,6 +406,11 @@ def test_a_template_without_an_end_is_ended_and_the_others_go_on(tmp_path: Path)
     assert (stuck_one.file, stuck_one.entry) == (str(tmp_path / "templates/stuck.py.j2"), "stuck")
 
 
+def test_a_template_that_may_be_missing_is_missed_by_nobody(tmp_path: Path) -> None:
+    file = project(tmp_path, **one_dag("{% include 'none.j2' ignore missing %}\n" + TEMPLATE))
+    assert render(file, read_configuration(file), ["prod"]).findings == []
+
+
 @pytest.fixture
 def nobody() -> Iterator[None]:
     """Root may write everywhere."""
