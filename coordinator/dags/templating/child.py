@@ -1,7 +1,8 @@
-"""The process in which templates are rendered: ``python -P -m coordinator.dags.templating.child``.
+"""The process in which templates are rendered: ``python -P -m coordinator.dags.templating.child MEMORY_LIMIT``.
 
-On stdin it gets one JSON object, and answers each of its jobs, in their order, by a line of JSON. A template that takes
-too long is interrupted here, so that the place can be told; the parent ends a process that no signal interrupts.
+On stdin it gets JSON objects, one a line, and answers each by a line of JSON: first where the templates are, then the
+values that the jobs after it have in common, or a job. So it holds the values of one job at a time. A template that
+takes too long is interrupted here, so that the place can be told; the parent ends a process that no signal interrupts.
 """
 
 from __future__ import annotations
@@ -12,20 +13,30 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from coordinator.dags.templating.compiling import check_output
 from coordinator.dags.templating.expressions import literal, written
 from coordinator.dags.templating.templates import BadTemplate, Templates, TooLong
 
+_LONGEST_REASON: Final = 1_000
+"""In characters: an error of an expression may quote a whole value."""
+
 
 def main() -> None:
     """Render what stdin asks for."""
-    work = json.load(sys.stdin)
-    _limit_memory(work["memory_limit"])
+    _limit_memory(int(sys.argv[1]))
+    work = json.loads(sys.stdin.buffer.readline())
     templates = Templates(Path(work["templates"]), written=written, filters={"literal": literal})
-    for job in work["jobs"]:
-        _say(_done(templates, job, work["time_limit"]))
+    _say({})
+    common: dict[str, Any] = {}
+    for line in sys.stdin.buffer:
+        told = json.loads(line)
+        if "common" in told:
+            common = told["common"]
+            _say({})
+        else:
+            _say(_done(templates, {**told, "values": common | told["values"]}, work["time_limit"]))
 
 
 def _say(answer: dict[str, Any]) -> None:
@@ -55,7 +66,7 @@ def _wrong(*findings: dict[str, Any]) -> dict[str, Any]:
 
 def _finding(rule: str, line: int, reason: str, remedy: str, *, file: str | None = None) -> dict[str, Any]:
     """:param file: a template; empty: the configuration; ``None``: the output."""
-    return {"rule": rule, "line": line, "reason": reason, "remedy": remedy, "file": file}
+    return {"rule": rule, "line": line, "reason": reason[:_LONGEST_REASON], "remedy": remedy, "file": file}
 
 
 @contextmanager
