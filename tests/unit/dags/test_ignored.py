@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import warnings
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coordinator.dags import ignored
 from coordinator.dags.ignored import IgnoreSyntax, files_below, ignore_file
 from coordinator.errors import ConfigurationError
 
@@ -66,6 +68,36 @@ def test_an_expression_that_is_none_is_said_with_its_line(tmp_path: Path) -> Non
     tree(tmp_path, "sql\n*.py\n")
     with pytest.raises(ConfigurationError, match=r"\.airflowignore:2: expected a regular expression, found '\*\.py'"):
         found(tmp_path, IgnoreSyntax.REGEXP)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "pattern"), [(IgnoreSyntax.REGEXP, "^(a+)+$"), (IgnoreSyntax.GLOB, f"{'*a' * 30}b")]
+)
+def test_a_pattern_that_takes_for_ever_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, syntax: IgnoreSyntax, pattern: str
+) -> None:
+    monkeypatch.setattr(ignored, "TIME_LIMIT", 3.0)
+    (tmp_path / f"{'a' * 100}.py").touch()
+    (tmp_path / ".airflowignore").write_text(f"{pattern}\n")
+    said = rf"^{tmp_path}/\.airflowignore: the patterns are not matched after 3 s, or take too much memory; look for"
+    with pytest.raises(ConfigurationError, match=said):
+        found(tmp_path, syntax)
+
+
+def test_a_secret_that_airflowignore_leads_to_is_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("pass(word")
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags/.airflowignore").symlink_to("../secret")
+    with pytest.raises(ConfigurationError) as caught:
+        found(tmp_path / "dags", IgnoreSyntax.REGEXP)
+    assert "pass(word" not in str(caught.value)
+
+
+def test_names_that_are_no_utf8_are_matched(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"\xff.py")).touch()
+    (tmp_path / ".airflowignore").write_text("b\n")
+    for syntax in IgnoreSyntax:
+        assert found(tmp_path, syntax) == ["\udcff.py"]
 
 
 def test_hidden_files_and_bytecode_are_left_out(tmp_path: Path) -> None:
