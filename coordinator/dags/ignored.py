@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from operator import attrgetter
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from coordinator.dags.marker import marked
 from coordinator.errors import ConfigurationError
@@ -113,21 +113,13 @@ def _ignored(
             for folder, entries in listed
         ],
     }
-    try:
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "coordinator.dags.ignore_child"],
-            input=json.dumps(work).encode(),
-            capture_output=True,
-            timeout=TIME_LIMIT,
-            check=True,
-        )
-    except (subprocess.TimeoutExpired, subprocess.CalledProcessError):
+    answer = _matched(work)
+    if answer is None:
         files = ", ".join(sorted({rule.place.rpartition(":")[0] for rule in rules})[:_MOST_NAMED])
         raise ConfigurationError(
             f"{files}: the patterns are not matched after {TIME_LIMIT:g} s, or take too much memory; look for a "
             "repetition within a repetition, such as (a+)+, or for many of them in a row, such as *a*a*a"
-        ) from None
-    answer = json.loads(done.stdout)
+        )
     if "wrong" in answer:
         wrong = rules[answer["wrong"]]
         kind, other = ("regular expression", "glob") if syntax == IgnoreSyntax.REGEXP else ("glob", "regexp")
@@ -137,6 +129,22 @@ def _ignored(
         )
     ignored: list[list[bool]] = answer["ignored"]
     return ignored
+
+
+def _matched(work: dict[str, Any]) -> dict[str, Any] | None:
+    """What ``ignore_child`` answers; ``None``: it is not done in time, or has ended without an answer."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "coordinator.dags.ignore_child"],
+            input=json.dumps(work).encode(),
+            capture_output=True,
+            timeout=TIME_LIMIT,
+            check=True,
+        )
+    except (subprocess.TimeoutExpired, subprocess.CalledProcessError):
+        return None
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
 
 
 def _shown(rule: _Rule) -> str:
