@@ -99,6 +99,10 @@ bench-scale: $(READY) ## What a completion costs among 10,000 pipelines, and the
 bench-handover: $(READY) ## How long nobody leads when a leader is stopped, killed or frozen
 	$(RUN) -m benchmarks.handover $(ARGS)
 
+.PHONY: bench-page
+bench-page: $(READY) ## How long until the page shows something, and a change (needs chromium; 100,000 partitions)
+	$(RUN) -m benchmarks.page $(ARGS)
+
 .PHONY: bench-peers
 bench-peers: $(READY) ## Beside assets, sensors and triggers, in one real Airflow on PostgreSQL (half an hour; ARGS=--write: into docs/)
 	$(RUN) -m benchmarks.peers $(ARGS)
@@ -111,6 +115,10 @@ schema: $(READY) ## Generate the JSON Schemas of dependencies.json and dags.yaml
 .PHONY: examples
 examples: $(READY) ## Write the present output of explain into docs/examples
 	$(RUN) -m tests.unit.test_examples --write
+
+.PHONY: screenshots
+screenshots: $(READY) ## Take the pictures of the page in docs/pictures (needs chromium)
+	COORDINATOR_TESTS_REQUIRE_ALL=1 COORDINATOR_TESTS_PICTURES=docs/pictures $(RUN) -m pytest -q tests/integration/ui/test_screenshots.py
 
 .PHONY: evidence
 evidence: $(READY) ## Write into docs/evidence.md which tests show each promise, by their marks

@@ -21,7 +21,7 @@ from coordinator.airflow_plugin.spawning import SenderProcess
 from coordinator.config import CONFIG_VARIABLE
 from coordinator.errors import ConfigurationError
 from coordinator.model.assets.events import AssetEventDocument, new_event_id
-from coordinator.model.partitions.instants import partition_of_run
+from coordinator.model.partitions.instants import dag_or_item, partition_of_run
 from coordinator.model.runstate import RunStateDocument, State, shown_queued_at
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def event_of(
         queued_at = shown_queued_at(dag_run.queued_at, dag_run.end_date)
     return Event(
         environment=environment,
-        dag_id=dag_run.dag_id,
+        dag_id=dag_or_item(dag_run.dag_id, dag_run.run_id, dag_run.conf),
         partition=partition_of_run(
             run_id=dag_run.run_id,
             logical_date=dag_run.logical_date,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from coordinator.model.partitions.instants import partition_of_run
+from coordinator.model.partitions.instants import dag_or_item, partition_of_run
 from coordinator.model.references import PipelineRef, Target, WaitRef
 
 
@@ -23,7 +23,8 @@ def run_of(context: Mapping[str, Any], environment: str) -> tuple[Target, str]:
         partition_key=getattr(dag_run, "partition_key", None),  # Airflow 2 has none
         conf=dag_run.conf,
     )
-    return Target(PipelineRef(environment, dag_run.dag_id), partition), dag_run.run_id
+    dag_id = dag_or_item(dag_run.dag_id, dag_run.run_id, dag_run.conf)
+    return Target(PipelineRef(environment, dag_id), partition), dag_run.run_id
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

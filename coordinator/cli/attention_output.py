@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from coordinator.cli.output import age_of, roughly, table
+from coordinator.cli.output import roughly, table
+from coordinator.model.durations import age_of
 from coordinator.model.phrases import counted
 
 if TYPE_CHECKING:
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
 
 NAMED = 3
 """Partitions behind a concern that are shown to people."""
-
-LISTED = 10
-"""Partitions behind a concern that are listed for programs."""
 
 
 def attention_in_words(attention: Attention, problems: int) -> str:
@@ -45,37 +43,8 @@ def more_in_words(attention: Attention) -> Iterator[str]:
             yield f"{more} more {matter}: see them with --limit or --pipeline"
 
 
-def attention_as_json(attention: Attention, now: datetime) -> list[dict[str, Any]]:
-    """Each concern for programs."""
-    return [_as_json(one, now) for one in attention.concerns]
-
-
-def _as_json(concern: Concern, now: datetime) -> dict[str, Any]:
-    from coordinator.model.partitions.instants import format_instant
-
-    place, cause, since = concern.place, concern.cause, concern.cause.since
-    return {
-        "kind": str(place.matter),
-        "needs_person": place.matter.needs_person,
-        "pipeline": str(place.pipeline),
-        "partition": place.partition,
-        "says": cause.says,
-        "remedy": cause.remedy or None,
-        "run_id": cause.run_id,
-        "since": format_instant(since.replace(microsecond=0)) if since is not None else None,
-        "age": _age(concern, now),
-        "waiting": {
-            "partitions": len(concern.waiting),
-            "pipelines": len({one.pipeline for one in concern.waiting}),
-            "nearest": [
-                {"pipeline": str(one.pipeline), "partition": one.partition} for one in concern.waiting[:LISTED]
-            ],
-        },
-    }
-
-
 def _cells(concern: Concern, now: datetime) -> list[str]:
-    place, cause, age = concern.place, concern.cause, _age(concern, now)
+    place, cause, age = concern.place, concern.cause, age_of(concern.cause.since, now)
     return [
         str(place.matter),
         str(place.pipeline),
@@ -96,7 +65,3 @@ def _waiting(concern: Concern) -> str:
     pipelines = len({one.pipeline for one in concern.waiting})
     every = f"{counted(len(concern.waiting), 'partition')} of {counted(pipelines, 'pipeline')}"
     return f"{nearest} and more: {every}"
-
-
-def _age(concern: Concern, now: datetime) -> int | None:
-    return age_of(concern.cause.since, now)

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from coordinator.cli.document_checkup import read_document, warning_of
-from coordinator.cli.files_output import differing_files, file_problems
 from coordinator.cli.finding import Finding, Grade
 from coordinator.cli.reporters_checkup import examine_reporters
 from coordinator.cli.runs_checkup import examine_observed, examine_sensors
@@ -33,6 +32,7 @@ from coordinator.model.phrases import some_of
 from coordinator.model.publishing.never_met import never_met
 from coordinator.model.publishing.unmet_lately import seen_in, unmet_lately
 from coordinator.model.references import PipelineRef
+from coordinator.reading.files import differing_files, file_problems
 from coordinator.runners.making import make_runner
 from coordinator.runners.port import NO_TASKS, EnvironmentFault, EnvironmentReport
 from coordinator.store.capacity import PROBLEM_FROM, REMEDY, WARNING_FROM, fullness_of
@@ -96,7 +96,9 @@ def examine(settings: Settings, dependencies: Path | None) -> list[Finding]:
 
     :param dependencies: the file; ``None``: the published documents.
     """
-    document, of_document = read_document(dependencies, settings.etcd, environments=settings.environments)
+    document, of_document = read_document(
+        dependencies, settings.etcd, environments=settings.environments, sources=settings.items
+    )
     pipelines, waited_for = _named_in(document), set[PipelineRef]()
     findings = [
         _configuration(settings),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,12 +11,13 @@ import typer
 
 from coordinator.cli.failures import ExitCode
 from coordinator.cli.options import JsonOption, WhoOption, YesOption
-from coordinator.cli.output import print_json, say
+from coordinator.cli.output import print_json, say, say_lines
 from coordinator.dags.ignored import IgnoreSyntax
 from coordinator.model.phrases import counted
 
 if TYPE_CHECKING:
-    from coordinator.dags.configuration import Configuration
+    from coordinator.cli.progress import Progress
+    from coordinator.dags.configuration import Examined
     from coordinator.dags.generating import Comparison, Rendered
 
 dags = typer.Typer(
@@ -62,12 +65,11 @@ def generate(
     Example: [bold]coordinator dags generate dags.yaml --check[/bold]
     """
     from coordinator.cli.dags_output import changes_as_json, print_changes, print_findings
-    from coordinator.dags.configuration import output_of
     from coordinator.dags.generating import Action, write
 
     _require_extra()
-    configuration, rendered = _rendered(file, environment)
-    comparison = _compared(output or output_of(file, configuration), configuration, rendered, environment)
+    examined, rendered = _rendered(file, environment)
+    comparison = _compared(file, output, examined, rendered, environment)
     findings = sorted({*rendered.findings, *comparison.findings})
     differs = any(one.action != Action.UNCHANGED for one in comparison.changes)
     if not findings and not check_only:
@@ -78,6 +80,8 @@ def generate(
         print_findings(findings, in_what=str(file))
     else:
         print_changes(comparison.changes, check_only=check_only)
+    if examined.findings:
+        raise typer.Exit(ExitCode.USAGE)
     if findings or (check_only and differs):
         raise typer.Exit(ExitCode.PROBLEM)
 
@@ -107,16 +111,16 @@ def check(
 
         print_json(json_schema())
         return
-    configuration, rendered = _rendered(file, environment)
+    examined, rendered = _rendered(file, environment)
     if as_json:
         print_json({"file": str(file), "files": len(rendered.contents), **findings_as_json(rendered.findings)})
     elif rendered.findings:
         print_findings(rendered.findings, in_what=str(file))
-    else:
+    elif examined.sound is not None:
         files = counted(sum(name.endswith(".py") for _, name in rendered.contents), "DAG file")
-        say(f"{file}: good: {counted(len(configuration.dags), 'DAG')}, {files}; nothing was written")
+        say(f"{file}: good: {counted(len(examined.sound.configuration.dags), 'DAG')}, {files}; nothing was written")
     if rendered.findings:
-        raise typer.Exit(ExitCode.PROBLEM)
+        raise typer.Exit(ExitCode.USAGE if examined.findings else ExitCode.PROBLEM)
 
 
 @dags.command()
@@ -177,6 +181,18 @@ def deploy(
     resume: Annotated[
         bool, typer.Option("--resume", help="Take over from a deploy that has not ended and is not running any more.")
     ] = False,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Show how the refused files of the target differ from those of the folder.")
+    ] = False,
+    overwrite: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="Overwrite or remove it although somebody else changed it; may be repeated."),
+    ] = None,
+    other_source: Annotated[
+        bool,
+        typer.Option("--other-source", help="Another configuration or environment than was deployed there is meant."),
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, help="Files of the plan shown; --json has them all.")] = 50,
     who: WhoOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -190,27 +206,56 @@ def deploy(
     """
     from coordinator.cli.dags_output import deployment_as_json, print_deployment
     from coordinator.cli.options import person
-    from coordinator.dags.deploying import carry_out, look, open_target
+    from coordinator.cli.progress import Progress
+    from coordinator.dags.deploying import (
+        carry_out,
+        differences,
+        look,
+        open_target,
+        require_nobody,
+        require_same_origin,
+    )
 
     _require_extra()
     if not (yes or dry_run):
         _refuse_unless_asked(as_json=as_json)
     opened = open_target(target)
-    shown = look(source, opened)
+    with Progress() as progress, _said_if_interrupted(progress, "nothing was changed"):
+        shown = look(source, opened, overwrite=overwrite or (), progress=progress)
+    if not other_source:
+        require_same_origin(shown, source, opened)
+    if not dry_run:
+        require_nobody(shown, opened, resume=resume)
+    different = list(differences(shown, source, opened)) if diff else []
     may = not shown.plan.refused and not dry_run and not shown.is_done
     if not as_json:
-        print_deployment(shown, target)
+        print_deployment(shown, target, limit=limit, dry_run=dry_run)
+        for _, lines in different:
+            say_lines(lines)
     if may and not yes and not typer.confirm(f"deploy this to {target}?", err=True):
         say("nothing was deployed")
         raise typer.Exit(ExitCode.PROBLEM)
     if may:
-        carry_out(shown, source, opened, by=who or person(), resume=resume)
+        with Progress() as progress, _said_if_interrupted(progress, "the same command goes on from there"):
+            carry_out(shown, source, opened, by=who or person(), resume=resume, progress=progress)
     if as_json:
-        print_json(deployment_as_json(shown, target, deployed=may))
+        diffs = {path: "\n".join(lines) for path, lines in different}
+        print_json({**deployment_as_json(shown, target, deployed=may), **({"diffs": diffs} if diff else {})})
     elif may:
         say(f"deployed to {target}")
     if shown.plan.refused:
         raise typer.Exit(ExitCode.PROBLEM)
+
+
+@contextmanager
+def _said_if_interrupted(progress: Progress, remedy: str) -> Iterator[None]:
+    """Ctrl-C says how far it was, and what to do."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        last = f" ({progress.last})" if progress.last else ""
+        say(f"coordinator: interrupted{last}; {remedy}", err=True)
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 
 def _require_extra() -> None:
@@ -227,26 +272,46 @@ def _require_extra() -> None:
         )
 
 
-def _rendered(file: Path, environments: list[str] | None) -> tuple[Configuration, Rendered]:
-    from coordinator.dags.configuration import read_configuration
-    from coordinator.dags.generating import render
+def _rendered(file: Path, environments: list[str] | None) -> tuple[Examined, Rendered]:
+    """What the configuration says, and what becomes of it. The findings of the second are all that there are.
 
-    configuration = read_configuration(file)
+    :raises ConfigurationError: there is no such environment.
+    """
+    from coordinator.dags.configuration import examine
+    from coordinator.dags.generating import Rendered, render
+    from coordinator.errors import ConfigurationError
+
+    examined = examine(file)
+    if examined.sound is None:
+        return examined, Rendered({}, list(examined.findings))
+    configuration = examined.sound.configuration
     for name in environments or ():
         if name not in configuration.environments:
             there = ", ".join(sorted(configuration.environments))
-            raise typer.BadParameter(f"{file} has no environment {name}; there are {there}", param_hint="--environment")
-    return configuration, render(file, configuration, sorted({*(environments or configuration.environments)}))
+            raise ConfigurationError(
+                f"--environment {name}: {file} has no such environment; there are {there}; correct the name"
+            )
+    rendered = render(
+        file,
+        configuration,
+        sorted({*(environments or configuration.environments)}),
+        unsound=examined.sound.unsound,
+        places=examined.places,
+    )
+    return examined, Rendered(rendered.contents, sorted({*examined.findings, *rendered.findings}))
 
 
 def _compared(
-    output: Path, configuration: Configuration, rendered: Rendered, environments: list[str] | None
+    file: Path, output: Path | None, examined: Examined, rendered: Rendered, environments: list[str] | None
 ) -> Comparison:
     """What would change, and what is in the way. Where an entry is wrong nothing is compared: its file is no orphan."""
+    from coordinator.dags.configuration import output_of
     from coordinator.dags.generating import Comparison, compare, same_dag_elsewhere
 
-    if rendered.findings:
+    if rendered.findings or examined.sound is None:
         return Comparison([], [])
+    configuration = examined.sound.configuration
+    output = output or output_of(file, configuration)
     comparison = compare(output, rendered.contents, name=configuration.name, environments=environments)
     syntax, folders = configuration.ignore_syntax, configuration.non_dag_folders
     doubles = list(same_dag_elsewhere(output, rendered.contents, syntax, folders))

@@ -75,13 +75,15 @@ def changes_as_json(changes: Sequence[Change], findings: Iterable[Finding], *, w
     return {"written": written, "changes": listed, **findings_as_json(findings)}
 
 
-def print_deployment(shown: Deployment, target: str) -> None:
-    """What would change, what is in the way, and what is left alone."""
+def print_deployment(shown: Deployment, target: str, *, limit: int, dry_run: bool) -> None:
+    """What would change, what is in the way, and what is left alone. :param limit: how many files are named."""
     plan = shown.plan
     listed = [*plan.refused, *plan.changes]
     if listed:
-        rows = ((str(one.action), one.path, _why(one)) for one in listed)
+        rows = ((str(one.action), one.path, _why(one)) for one in listed[:limit])
         people().print(table("action", "file", "why not", rows=rows))
+        if (more := len(listed) - limit) > 0:
+            say(f"and {more:,} more: see them with --limit")
     of = Counter(one.action for one in listed)
     told = [f"{number} to {action}" for action, number in of.items() if action != "refused"]
     told += [f"{len(plan.refused)} refused"] if plan.refused else []
@@ -89,9 +91,20 @@ def print_deployment(shown: Deployment, target: str) -> None:
     told += [f"{len(plan.foreign)} of somebody else, left alone"] if plan.foreign else []
     say(f"{target}: {', '.join(told) or 'no files'}" + ("; nothing is deployed" if plan.refused else ""))
     if shown.left_over:
-        say(f"to remove: {', '.join(shown.left_over)}: half-written by a deploy that did not end")
+        say(f"to remove: {', '.join(shown.left_over)}: left behind by a deploy that did not end")
     if shown.claim is not None:
-        say(f"{shown.claim.by} began a deploy at {shown.claim.at}, and it has not ended")
+        goes_on = "the next one goes on from there" if dry_run else "this one goes on from there"
+        how = {
+            "interrupted": f"was interrupted: its process has ended; {goes_on}",
+            "running": "still runs, on this machine",
+            "unknown": "has not ended",
+        }[_state(shown)]
+        say(f"the deploy that {shown.claim.by} began at {shown.claim.at} {how}")
+
+
+def _state(shown: Deployment) -> str:
+    """What is known of the process of a deploy that has not come to its end."""
+    return "interrupted" if shown.was_interrupted else "running" if shown.is_running else "unknown"
 
 
 def _why(change: PlannedChange) -> str:
@@ -111,5 +124,7 @@ def deployment_as_json(shown: Deployment, target: str, *, deployed: bool) -> dic
         "unchanged": shown.plan.unchanged,
         "foreign": list(shown.plan.foreign),
         "left_over": list(shown.left_over),
-        "under_way": {"by": shown.claim.by, "at": shown.claim.at} if shown.claim is not None else None,
+        "under_way": (
+            {"by": shown.claim.by, "at": shown.claim.at, "state": _state(shown)} if shown.claim is not None else None
+        ),
     }

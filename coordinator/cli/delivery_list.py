@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from coordinator.cli.output import age_of, people, roughly, say, table
+from coordinator.cli.output import people, roughly, say, table
 from coordinator.model.assets.events import AssetState
 from coordinator.model.assets.names import is_delivery, source_of
 from coordinator.model.decide import Obstacle
+from coordinator.model.durations import age_of
 from coordinator.model.phrases import counted
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import readable_record

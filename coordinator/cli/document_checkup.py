@@ -29,19 +29,33 @@ _PUBLISHED = "published dependencies"
 
 
 def read_document(
-    dependencies: Path | None, etcd: EtcdSettings, *, environments: Collection[str] = ()
+    dependencies: Path | None,
+    etcd: EtcdSettings,
+    *,
+    environments: Collection[str] = (),
+    sources: Collection[str] | None = None,
 ) -> tuple[Document, list[Finding]]:
     """The dependencies, and findings about them. An unreadable document is empty.
 
     :param dependencies: the file; ``None``: the published documents.
     :param environments: those that are configured. Others that a file with mistakes names are mistakes, too; of a good
         file its pipelines say it.
+    :param sources: those of rows that are configured; ``None``: not looked at.
     """
     document, findings = _of_file(dependencies, environments) if dependencies is not None else _of_etcd(etcd)
     return document, [
         *findings,
+        *(() if sources is None else _without_source(document, sources)),
         *map(warning_of, (*never_met(document), *misspelled(document), *started_twice(document))),
     ]
+
+
+def _without_source(document: Document, sources: Collection[str]) -> Iterator[Finding]:
+    """The pipelines that fan out over rows of a source that is not configured."""
+    for pipeline, entry in document.items():
+        if entry.items is not None and entry.items.file and entry.items.file not in sources:
+            found = f"its rows are in the source {entry.items.file!r}, which is not configured"
+            yield Finding(Grade.PROBLEM, f"items of {pipeline}", found, f"add [items.{entry.items.file}]")
 
 
 def warning_of(never: NeverMet) -> Finding:

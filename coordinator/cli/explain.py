@@ -114,6 +114,8 @@ def print_explanation(console: Console, explanation: Explanation, notes: Sequenc
     said = in_words(explanation)
     if said.sensors:
         section("sensors", *said.sensors)
+    if said.items:
+        section("items", *said.items)
     if said.condition:
         section("waits for", *(_line(line.depth, line.holds, line.text) for line in said.condition))
     if said.because:

@@ -94,6 +94,7 @@ def mark(
             looked_at=seen.revision if seen is not None else 0,
             record_at=recorded.revision if recorded is not None else 0,
             attempt=attempt,
+            confirm=reading.propagation.decide(target).retry is not None,
         )
     if as_json:
         written = {"marked": done.changed, "revision": done.revision, "run_id": done.after.attempt.run_id}

@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from coordinator.cli.output import age_of, people, roughly, table
+from coordinator.cli.output import people, roughly, table
 from coordinator.model.partitions.instants import format_instant
+from coordinator.reading.status_json import observed_in
 
 if TYPE_CHECKING:
     from coordinator.config.environments import EnvironmentSettings
-
-
-def observed_as_json(
-    environments: Mapping[str, EnvironmentSettings], cursors: Mapping[str, datetime], now: datetime
-) -> list[dict[str, Any]]:
-    """Each environment in which nothing reports, and up to when its runs are known.
-
-    :param environments: the configured ones. :param cursors: what stands in etcd, by environment.
-    """
-    return [
-        {
-            "environment": name,
-            "known_until": format_instant(until.replace(microsecond=0)) if until is not None else None,
-            "age": age_of(until, now),
-        }
-        for name, until in ((name, cursors.get(name)) for name in observed_in(environments))
-    ]
-
-
-def observed_in(environments: Mapping[str, EnvironmentSettings]) -> Iterable[str]:
-    """The names of those in which nothing reports."""
-    return sorted(name for name, one in environments.items() if one.is_observed)
 
 
 def known_in_words(until: datetime | None, now: datetime) -> str:

@@ -10,8 +10,6 @@ import typer
 from coordinator.model.printable import json_text, printable, printable_lines
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from rich.console import Console
     from rich.text import Text
 
@@ -79,11 +77,6 @@ def table(*columns: str, rows: Iterable[Iterable[str | Text]] = ()) -> Table:
 
     cells = [[cell if isinstance(cell, Text) else line(cell) for cell in row] for row in rows]
     return Table(columns, cells, WHOLE)
-
-
-def age_of(since: datetime | None, now: datetime) -> int | None:
-    """Seconds since a moment, if it is known."""
-    return max(0, round((now - since).total_seconds())) if since is not None else None
 
 
 def roughly(seconds: float) -> str:

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from coordinator.cli.finding import Finding, Grade
-from coordinator.cli.observed_output import known_in_words, observed_in
+from coordinator.cli.observed_output import known_in_words
 from coordinator.config.settings import Settings
 from coordinator.model.cursor import read_cursor
 from coordinator.model.phrases import some_of
 from coordinator.model.references import PipelineRef
 from coordinator.model.stored import Unreadable
 from coordinator.model.waits import Wait, WaitStatus, read_wait
+from coordinator.reading.status_json import observed_in
 from coordinator.store.connection import EtcdStore
 from coordinator.store.keys import Keys
 from coordinator.store.port import StoreError

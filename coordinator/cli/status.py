@@ -9,27 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from coordinator.cli.attention_output import attention_as_json, attention_in_words, attention_table, more_in_words
+from coordinator.cli.attention_output import attention_in_words, attention_table, more_in_words
 from coordinator.cli.connecting import etcd_of
 from coordinator.cli.failures import ExitCode
-from coordinator.cli.files_output import differing_files, taken_away, taken_away_in_words
-from coordinator.cli.misplaced_states import misplaced_states
-from coordinator.cli.observed_output import observed_as_json, print_observed
+from coordinator.cli.observed_output import print_observed
 from coordinator.cli.options import ConfigOption, JsonOption, pipeline_of, spellings_of
 from coordinator.cli.output import hold_in_words, people, print_json
-from coordinator.cli.partitions_output import newest_of_each, partition_as_json, partitions_table
-from coordinator.cli.replicas_output import (
-    Replicas,
-    leader_as_json,
-    leader_in_words,
-    replica_as_json,
-    replicas_in,
-    replicas_table,
-)
-from coordinator.cli.reporters_output import ReportersShown, reporters_in
+from coordinator.cli.partitions_output import partitions_table
+from coordinator.cli.replicas_output import leader_in_words, replicas_table
+from coordinator.cli.reporters_output import print_reporters
 from coordinator.cli.retention_output import retention_as_json, retention_in_words
-from coordinator.cli.stale_requests import stale_requests
 from coordinator.model.phrases import counted
+from coordinator.reading.files import differing_files, taken_away, taken_away_in_words
+from coordinator.reading.replicas import Replicas, leader_as_json, replica_as_json, replicas_in
+from coordinator.reading.reporters_heard import ReportersHeard, reporters_in
+from coordinator.reading.status_json import attention_as_json, newest_of_each, observed_as_json, partition_as_json
 
 if TYPE_CHECKING:
     from coordinator.config.environments import EnvironmentSettings
@@ -52,7 +46,7 @@ class _Answer:
     now: datetime
     attention: Attention
     replicas: Replicas
-    reporters: ReportersShown
+    reporters: ReportersHeard
     problems: ProblemsShown
     targets: list[Target]
     shown: list[Target]
@@ -108,11 +102,11 @@ def status(
     Example: [bold]coordinator status --all --partition 2026-11-20T00:00:00Z[/bold]
     """
     from coordinator.config.loading import load_settings
-    from coordinator.controller.state.problems import shown
     from coordinator.model.named_partitions import Span
     from coordinator.model.view import Readiness
     from coordinator.reading.attention import attention
     from coordinator.reading.gaps import Missed, gaps_of
+    from coordinator.reading.problems import problems_in
     from coordinator.reading.reading import read
 
     settings = load_settings(config)
@@ -128,7 +122,7 @@ def status(
     targets = [
         target
         for target in known
-        if (wanted is None or target.pipeline == wanted) and (spellings is None or target.partition in spellings)
+        if _is_wanted(target.pipeline, wanted) and (spellings is None or target.partition in spellings)
     ]
     if not (as_json or asked or everything):  # stuck partitions are shown with their cause
         targets = [target for target in targets if reading.propagation.readiness(target) is Readiness.BUSY]
@@ -140,15 +134,7 @@ def status(
         attention(reading, pipeline=wanted, partitions=spellings, most=limit, environments=settings.environments),
         replicas,
         reporters,
-        shown(
-            replicas.problems
-            | reading.problems
-            | stale_requests(reading, now)
-            | reporters.problems
-            | misplaced_states(reading, settings.environments),
-            reading.cache.problems,
-            most=limit,
-        ),
+        problems_in(reading, replicas, reporters, environments=settings.environments, now=now, most=limit),
         targets,
         newest_of_each(targets, limit),
         limit,
@@ -168,6 +154,13 @@ def status(
         _print(answer, nothing, everything=everything)
     if answer.needs_person:
         raise typer.Exit(ExitCode.PROBLEM)
+
+
+def _is_wanted(pipeline: PipelineRef, wanted: PipelineRef | None) -> bool:
+    """Whether a pipeline is shown. Of one that fans out, there may be thousands of items: they are counted there."""
+    if wanted is None:
+        return not pipeline.item
+    return wanted in (pipeline, pipeline.fanned_out)
 
 
 def _unknown_partition(
@@ -251,7 +244,7 @@ def _print(answer: _Answer, nothing: str, *, everything: bool) -> None:
     ):
         console.print(note, markup=False)
     if everything:
-        answer.reporters.print_table()
+        print_reporters(answer.reporters)
         print_observed(answer.environments, reading.cache.cursors, answer.now)
 
 

@@ -20,7 +20,7 @@ def ui(
         str | None, typer.Option(help="Where it listens: host:port, or a port.", show_default="ui.listen")
     ] = None,
 ) -> None:
-    """Show a page in the browser: why a pipeline runs in a partition, or what it waits for.
+    """Show a page in the browser: what needs a person, why a pipeline runs in a partition, or what it waits for.
 
     It reads etcd, and changes nothing. SIGTERM and Ctrl-C end it. Airflow links to it from each run where ui.url says
     at which address people reach it.
@@ -29,6 +29,7 @@ def ui(
     """
     import structlog
 
+    from coordinator.cli.gc_tuning import RareCollections
     from coordinator.config.insecure import insecure_settings
     from coordinator.config.loading import load_settings
     from coordinator.errors import ConfigurationError
@@ -46,7 +47,8 @@ def ui(
     log = structlog.get_logger(__name__)
     for insecure in insecure_settings(settings):
         log.warning("settings.insecure", reason=insecure.found, remedy=insecure.remedy)
-    serve(settings, lambda address: say(f"coordinator ui: {address} (Ctrl-C ends it)"))
+    with RareCollections():
+        serve(settings, lambda address: say(f"coordinator ui: {address} (Ctrl-C ends it)"))
 
 
 def _listening(settings: UiSettings, listen: str) -> UiSettings:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from coordinator.cli.output import age_of, people, roughly, say, table
+from coordinator.cli.output import people, roughly, say, table
+from coordinator.model.durations import age_of
 from coordinator.model.explanation.words import did, listed
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.phrases import counted

@@ -121,7 +121,7 @@ def watch(
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
         if settings.http.listen is not None:
-            answers = application(watcher.liveness, clock.monotonic, WatcherMetrics(watcher, clock))
+            answers = application(watcher.liveness, clock.monotonic, WatcherMetrics(watcher, clock, store.requests))
             stack.enter_context(HttpServer(settings.http, answers))
         watcher.run(max_runtime=max_runtime, max_events=max_events)
 

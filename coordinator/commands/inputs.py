@@ -16,7 +16,7 @@ from coordinator.config.settings import Settings
 from coordinator.errors import CoordinatorError
 from coordinator.model.assets.names import part_of
 from coordinator.model.consumption import Consumed, Consumption, Fingerprint
-from coordinator.model.partitions.instants import partition_of_run
+from coordinator.model.partitions.instants import dag_or_item, partition_of_run
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, State
 from coordinator.model.states import read_state
@@ -108,6 +108,8 @@ def read_inputs(store: Store, keys: Keys, target: Target, *, run_id: str | None 
         )
     # While the answer to the request is unknown, the run may have begun already: its inputs are those of the intent.
     stands_on = record.inputs if record.status is Status.INTENT else record.consumed
+    if target.pipeline.item:  # it stands on the rows, and these on what its pipeline was started for
+        return read_inputs(store, keys, Target(target.pipeline.fanned_out, target.partition))
     return sorted(_told(store, keys, stands_on), key=lambda one: (one.pipeline, one.partition))
 
 
@@ -161,7 +163,8 @@ def _run_of(dag_run: Any, environment: str) -> tuple[Target, str]:
         partition_key=getattr(dag_run, "partition_key", None),
         conf=dag_run.conf,
     )
-    return Target(PipelineRef(environment, dag_run.dag_id), partition), dag_run.run_id
+    dag_id = dag_or_item(dag_run.dag_id, dag_run.run_id, dag_run.conf)
+    return Target(PipelineRef(environment, dag_id), partition), dag_run.run_id
 
 
 def _own_dag_run() -> Any:

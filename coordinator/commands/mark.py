@@ -17,6 +17,7 @@ from coordinator.model.runstate import (
     read_run_state,
 )
 from coordinator.model.stored import Unreadable, read_stored
+from coordinator.model.trigger import TriggerRecord, read_record
 from coordinator.store.keys import Keys
 from coordinator.store.port import ModRevisionIs, Put, Store, Transaction
 
@@ -49,6 +50,7 @@ def mark(
     looked_at: int,
     record_at: int | None = None,
     attempt: Attempt | None = None,
+    confirm: bool = False,
 ) -> Mark:
     """Set the state of a pipeline's present attempt in a partition, and record it as an act.
 
@@ -61,17 +63,23 @@ def mark(
         compare it. A run that the coordinator has started meanwhile changes the record first, and would be another
         attempt.
     :param attempt: the attempt to mark, if it is not the one in the state: the run that is in flight.
+    :param confirm: mark it although it has this state already: a failure is to stand, and no retry to come.
     :raises CoordinatorError: it has no runs.
     :raises ChangedMeanwhile: the state or the record has changed.
     """
     if is_of_assets(target.pipeline):
         raise CoordinatorError(f"{target.pipeline} has no runs to mark: the coordinator calls asset events so")
+    recorded = store.get(keys.trigger(target))
+    record = read_record(recorded.value) if recorded is not None else None
+    if isinstance(record, TriggerRecord) and record.rows is not None:
+        raise CoordinatorError(f"the state of {target} follows from its items; mark these, as {target.pipeline}[<key>]")
     key = keys.state(target)
     present = store.get(key)
     revision = 0 if present is None else present.mod_revision
     before = None if present is None else read_run_state(present.value)
     if revision == looked_at:
-        if isinstance(before, RunState) and before.state is state and attempt in (None, before.attempt):
+        is_so = isinstance(before, RunState) and before.state is state and attempt in (None, before.attempt)
+        if is_so and isinstance(before, RunState) and (before.marked or not confirm):
             return Mark(before, before, revision, changed=False)
         document = _document(b"" if present is None else present.value, before, attempt)
         marked = document.model_copy(

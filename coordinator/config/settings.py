@@ -16,6 +16,7 @@ from coordinator.config.compat import CompatSettings
 from coordinator.config.environments import EnvironmentName
 from coordinator.config.etcd import EtcdSettings
 from coordinator.config.http import HttpSettings
+from coordinator.config.items import RowFiles, SourceName
 from coordinator.config.kinds import AnyEnvironment
 from coordinator.config.publication import PublicationSettings
 from coordinator.config.reporter import ReporterSettings
@@ -45,6 +46,7 @@ class Settings(BaseSettings):
     http: HttpSettings = Field(default_factory=HttpSettings)
     ui: UiSettings = Field(default_factory=UiSettings)
     reporter: ReporterSettings = Field(default_factory=ReporterSettings)
+    items: dict[SourceName, RowFiles] = Field(default_factory=dict)
     compat: CompatSettings = Field(default_factory=CompatSettings)
 
     _file: str | None = PrivateAttr(default=None)

@@ -17,6 +17,7 @@ from coordinator.controller.leading.catching_up import CatchingUp
 from coordinator.controller.leading.term import Term
 from coordinator.controller.measuring import Measuring
 from coordinator.controller.pace import Pace
+from coordinator.controller.queue.awaiting_start import AwaitingStart
 from coordinator.controller.queue.postponed import Postponed
 from coordinator.controller.queue.rechecks import Rechecks
 from coordinator.controller.queue.work_queue import WorkQueue
@@ -32,9 +33,11 @@ from coordinator.controller.reconcile.reconcile import Policy, Reconcile
 from coordinator.controller.reconcile.review import Review
 from coordinator.controller.reconcile.scheduling import Scheduling
 from coordinator.controller.reconcile.task_observer import TaskObserver
+from coordinator.controller.reconcile.timeouts import Timeouts
 from coordinator.controller.reconcile.trigger_log import TriggerLog
 from coordinator.controller.reconcile.upstream_checks import Checks
 from coordinator.controller.reconcile.waits import WaitController
+from coordinator.controller.reconcile.whole_states import WholeStates
 from coordinator.controller.reconcile.writer import Writer
 from coordinator.controller.retention.sweeper import Sweeper
 from coordinator.controller.state.cache import Cache
@@ -86,6 +89,7 @@ class Parts:
     sweeper: Sweeper | None
     rechecks: Rechecks
     lateness: Lateness
+    timeouts: Timeouts
     events: EventHandler
     catching_up: CatchingUp
     heartbeat: HeartbeatWriter
@@ -153,7 +157,17 @@ def build(
             store=store, keys=keys, cache=cache, propagation=propagation, limits=options.retention, clock=clock
         )
     rechecks = Rechecks()
+    awaiting_start = AwaitingStart(propagation)
     lateness = Lateness(counters, unsure=timedelta(seconds=2 * settings.lease_ttl))
+    timeouts = Timeouts(
+        propagation,
+        cache,
+        dispatchers=dispatchers,
+        checks=checks,
+        ledger=ledger,
+        counters=counters,
+        clock=clock,
+    )
     scheduling = Scheduling(
         propagation,
         queue,
@@ -161,7 +175,7 @@ def build(
         reconcile=reconcile,
         dispatchers=dispatchers,
         lateness=lateness,
-        readers=(rechecks, breakage),
+        readers=(rechecks, breakage, awaiting_start, timeouts),
     )
     catching_up = CatchingUp(propagation, options.pace)
     heartbeat = HeartbeatWriter(store, keys, missed_after=settings.missed_after)
@@ -198,6 +212,7 @@ def build(
         sweeper=sweeper,
         rechecks=rechecks,
         lateness=lateness,
+        timeouts=timeouts,
         events=EventHandler(
             cache,
             propagation,
@@ -219,6 +234,7 @@ def build(
             postponed=postponed,
             catching_up=catching_up,
             breakage=breakage,
+            whole_states=WholeStates(ledger, clock),
         ),
         writer=Writer(
             ledger,
@@ -230,5 +246,13 @@ def build(
             breakage=breakage,
         ),
         review=Review(cache, propagation),
-        measuring=Measuring(cache, propagation, queue=queue, dispatchers=dispatchers, lateness=lateness, clock=clock),
+        measuring=Measuring(
+            cache,
+            propagation,
+            queue=queue,
+            awaiting_start=awaiting_start,
+            dispatchers=dispatchers,
+            lateness=lateness,
+            clock=clock,
+        ),
     )

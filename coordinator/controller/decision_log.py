@@ -45,6 +45,7 @@ class LogEvent(enum.StrEnum):
     """What a decision led to. The words are those of the trigger record where it has one.
 
     ``fire``        an intent was written; the request follows
+    ``retry``       the same, of a run that failed and is started again
     ``ignored``     the inputs were consumed without a run (rerun ``ignore``)
     ``sent``        the environment has the request
     ``done``        the run has ended
@@ -56,6 +57,7 @@ class LogEvent(enum.StrEnum):
     """
 
     FIRE = "fire"
+    RETRY = "retry"
     IGNORED = "ignored"
     SENT = "sent"
     DONE = "done"
@@ -140,6 +142,8 @@ def event_of(record: TriggerRecord, previous: TriggerRecord | None) -> LogEvent:
     same = previous is not None and (previous.token, previous.status) == (record.token, record.status)
     if record.skipped and record.status is Status.DONE and not same:
         return LogEvent.SKIPPED
+    if record.retrying and record.status is Status.INTENT and not same:
+        return LogEvent.RETRY
     return LogEvent.IGNORED if same else _EVENT_OF[record.status]
 
 
@@ -184,7 +188,7 @@ def _reason(entry: Entry) -> str:
         return "the environment has it"
     if entry.event is LogEvent.TAKEN_OVER:
         return "its outcome is not known: the environment is asked for it"
-    if entry.event in (LogEvent.FIRE, LogEvent.IGNORED) and entry.decision is not None:
+    if entry.event in (LogEvent.FIRE, LogEvent.RETRY, LogEvent.IGNORED) and entry.decision is not None:
         return headline(entry.decision)
     return entry.record.last_error or ""
 

@@ -22,7 +22,7 @@ import structlog
 from coordinator.controller.building import Options, build
 from coordinator.controller.clock import Clock
 from coordinator.controller.dispatch.dispatchers import Dispatchers
-from coordinator.controller.dispatch.jobs import ChangesSeen, EffectDone, LookDone
+from coordinator.controller.dispatch.jobs import ChangesSeen, Effect, EffectDone, LookDone
 from coordinator.controller.leading.catching_up import Skip
 from coordinator.controller.measures import Measures
 from coordinator.controller.messages import Message
@@ -78,6 +78,7 @@ class Reconciler:
         self._sweeper = parts.sweeper
         self._rechecks = parts.rechecks
         self._lateness = parts.lateness
+        self._timeouts = parts.timeouts
         self._events = parts.events
         self._catching_up = parts.catching_up
         self._heartbeat = parts.heartbeat
@@ -185,6 +186,7 @@ class Reconciler:
             self.queue.next_at(),
             self._checks.next_at(),
             self._observer.next_at(),
+            self._timeouts.next_at(),
             self.environment_poller.next_at(),
             self.asset_states.next_at(),
             self._reexamine_at,
@@ -204,7 +206,8 @@ class Reconciler:
     def problems(self) -> dict[str, str]:
         """What environments have shown to be wrong, and no key in etcd, by place. Any thread may ask."""
         of_environments = {f"environment {name}": what for name, what in self.environment_poller.problems().items()}
-        return of_environments | dict(self._observer.problems)
+        own_runs = self.reconcile.own_runs.problems(self._clock.monotonic())
+        return of_environments | dict(self._observer.problems) | dict(own_runs)
 
     def measures(self) -> Measures:
         """Its state in numbers. Any thread may ask."""
@@ -238,7 +241,8 @@ class Reconciler:
                 dispatcher.finished(message, now)
             if isinstance(message, EffectDone):
                 try:
-                    self.reconcile.answered(message, now)
+                    part = self._timeouts if message.effect is Effect.STOP else self.reconcile
+                    part.answered(message, now)
                 except Exception as error:  # noqa: BLE001 - it is logged, and shown
                     self.breakage.contain(message.target, error, now)
             else:
@@ -250,6 +254,7 @@ class Reconciler:
             self.ledger,
             self.reconcile,
             self._observer,
+            self._timeouts,
             self._catching_up,
             self._review,
             self._postponed,
@@ -286,6 +291,7 @@ class Reconciler:
             self.queue.add(target, Priority.CATCHUP)
         self._observer.ask(now)
         if not draining:
+            self._timeouts.ask(now)
             self.environment_poller.ask(now)
         self._pump(now)
         if (term := self._term.number) is not None and not self._term.is_lost:

@@ -50,6 +50,7 @@ from coordinator.controller.state.reporters import HealthOfReporters, HeardInNum
 from coordinator.controller.state.task_problems import task_problems
 from coordinator.errors import ConfigurationError, WatcherIdTaken
 from coordinator.runners.port import Runner
+from coordinator.runners.rows import ConfiguredFiles
 from coordinator.store.capacity import SizeAlarm
 from coordinator.store.election import Callbacks, Candidate
 from coordinator.store.keys import Keys
@@ -167,6 +168,7 @@ class Watcher:
             settings=settings.watcher,
             executor=self._pools,
             guard=self._guard,
+            files=ConfiguredFiles(settings.items),
         )
         destination = settings.watcher.decision_log
         self._decisions = LineFile(destination, line_of) if destination is not None else None
@@ -302,6 +304,11 @@ class Watcher:
         return self._reporters.in_numbers(self._clock.now())
 
     @property
+    def kinds(self) -> dict[str, str]:
+        """What runs in each configured environment: ``airflow``, ``command``, ..."""
+        return {name: environment.kind for name, environment in self._settings.environments.items()}
+
+    @property
     def changes_waiting(self) -> int:
         """The number of changes that were read from etcd and are not handled yet. Safe from any thread."""
         return self._inbox.changes_waiting
@@ -317,7 +324,7 @@ class Watcher:
 
     def _failing_environments(self) -> Iterator[tuple[str, str]]:
         for dispatcher in self._dispatchers.all():
-            if (error := dispatcher.last_error) is not None:
+            if (error := dispatcher.present_error) is not None:
                 yield dispatcher.environment, error
 
     def _found_out(self) -> dict[str, str]:

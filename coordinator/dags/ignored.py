@@ -35,10 +35,10 @@ class IgnoreSyntax(StrEnum):
     REGEXP = "regexp"
 
 
-def ignore_file(folders: Iterable[str], syntax: IgnoreSyntax, *, name: str) -> bytes:
+def ignore_file(folders: Iterable[str], syntax: IgnoreSyntax, *, name: str, environment: str) -> bytes:
     """The .airflowignore of a directory that has these folders without DAGs, with the marker of a configuration."""
     lines = [f"/{one}/" if syntax == IgnoreSyntax.GLOB else f"^{re.escape(one)}/" for one in sorted(set(folders))]
-    return marked("".join(f"{line}\n" for line in lines), name=name, entry=NAME)
+    return marked("".join(f"{line}\n" for line in lines), name=name, entry=NAME, environment=environment)
 
 
 def files_below(directory: Path, syntax: IgnoreSyntax) -> list[Path]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 _LINE: Final = re.compile(
-    rb"# coordinator dags: generated, name=(?P<name>\S+) entry=(?P<entry>\S+) sha256=(?P<digest>[0-9a-f]{32})\r?\n"
+    rb"# coordinator dags: generated, name=(?P<name>\S+) entry=(?P<entry>\S+) "
+    rb"environment=(?P<environment>\S+) sha256=(?P<digest>[0-9a-f]{32})\r?\n"
 )
 LONGEST: Final = 1024
 """In bytes: a marker is found in so much of a file."""
@@ -24,19 +25,21 @@ class Marker:
 
     :ivar name: of the configuration.
     :ivar entry: the entry that the file was made of.
+    :ivar environment: the deployment environment that it was made for.
     :ivar is_intact: whether the file is as it was generated, but for the form of its line ends.
     """
 
     name: str
     entry: str
+    environment: str
     is_intact: bool
 
 
-def marked(text: str, *, name: str, entry: str) -> bytes:
+def marked(text: str, *, name: str, entry: str, environment: str) -> bytes:
     """A text with its marker, as the bytes of a file."""
     body = text.encode()
-    line = f"# coordinator dags: generated, name={name} entry={entry} sha256={_digest(body)}\n"
-    return line.encode() + body
+    whose = f"name={name} entry={entry} environment={environment}"
+    return f"# coordinator dags: generated, {whose} sha256={_digest(body)}\n".encode() + body
 
 
 def marker_of(content: bytes) -> Marker | None:
@@ -45,10 +48,10 @@ def marker_of(content: bytes) -> Marker | None:
     if found is None:
         return None
     try:
-        name, entry = found["name"].decode(), found["entry"].decode()
+        name, entry, environment = (found[one].decode() for one in ("name", "entry", "environment"))
     except UnicodeDecodeError:
         return None
-    return Marker(name, entry, found["digest"].decode() == _digest(content[found.end() :]))
+    return Marker(name, entry, environment, found["digest"].decode() == _digest(content[found.end() :]))
 
 
 def _digest(body: bytes) -> str:

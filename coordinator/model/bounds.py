@@ -98,6 +98,12 @@ CONF: Final = 256 * KIB
 TRIGGER_RECORD: Final = ETCD_REQUEST - 64 * KIB
 """Bytes of the largest trigger record that is written; the rest is for the transaction around it."""
 
+ITEMS: Final = 5000
+"""Rows of a partition over which a pipeline fans out: each is a run. Five times what is measured."""
+
+ROWS: Final = 512 * KIB
+"""Bytes of the rows of a partition. They are a part of the trigger record, beside the inputs."""
+
 # Settings and files
 
 CONFIGURATION: Final = MIB

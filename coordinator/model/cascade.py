@@ -22,6 +22,7 @@ from coordinator.model.decide import Decision, Obstacle, completions, tasks_to_a
 from coordinator.model.dependencies import Rerun
 from coordinator.model.graph import Graph
 from coordinator.model.hold import Hold
+from coordinator.model.items.rows import Rows
 from coordinator.model.order import GivenOrder, Order
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import PipelineRef, Target
@@ -197,6 +198,7 @@ class _Simulation:
         self._states: dict[Target, SeenState] = {}
         self._records: dict[Target, SeenRecord] = {}
         self._orders: dict[Target, SeenOrder] = {}
+        self._gone: set[Target] = set()
         self._passed: dict[Target, tuple[SeenWait, ...]] = {}
         self._released: PipelineRef | None = None
         self.done: dict[Target, How] = {}
@@ -207,6 +209,8 @@ class _Simulation:
     # -- Facts -------------------------------------------------------------------------------------------------------
 
     def state(self, target: Target) -> SeenState | None:
+        if target in self._gone:
+            return None
         return self._states.get(target) or self._facts.state(target)
 
     def record(self, target: Target) -> SeenRecord | None:
@@ -236,7 +240,9 @@ class _Simulation:
                     self._orders[target] = SeenOrder(GivenOrder(what), self._next_revision())
                 case State():
                     attempt = self._attempt_of(target)
-                    self._states[target] = SeenState(RunState(what, attempt, self._now), self._next_revision())
+                    self._states[target] = SeenState(
+                        RunState(what, attempt, self._now, marked=True), self._next_revision()
+                    )
         self._note(self._propagation.refresh(change))
 
     def release(self, pipeline: PipelineRef) -> None:
@@ -268,6 +274,8 @@ class _Simulation:
         ]
 
     def _starts(self, decision: Decision) -> bool:
+        if decision.retries:
+            decision = replace(decision, ready=True)  # once its time has come
         if self._environments is None:
             return decision.fires
         startable = decision.target.pipeline.environment in self._environments
@@ -287,6 +295,12 @@ class _Simulation:
             for task in tasks:
                 self._succeed_task(task)
             return tasks
+        if decision.is_state_outdated(self.state(target)):
+            assert decision.items is not None
+            self._become(target, decision.items.state)
+            return (target,)
+        if decision.items is not None and decision.items.busy:
+            return ()
         if not _MOVING.isdisjoint(decision.obstacles):
             self._end(target, record)
             return (target, *self._emit(target))
@@ -301,6 +315,8 @@ class _Simulation:
             clears = bool(decision.clears)
             consumed = _consumed(record, {} if clears else decision.inputs)
             self._write(target, _done(record, consumed=consumed, order=decision.order))
+            if record is not None and record.rows is not None and self._graph.fans_out(target.pipeline):
+                return self._read_rows(target, record.rows)
             is_cleared = self.done[target] in (How.CLEAR, How.CLEAR_TASKS)
             run_id = self._attempt_of(target).run_id if is_cleared else None
             self._succeed(target, Attempt(run_id or f"rehearsed {target}", self._soon()))
@@ -309,6 +325,26 @@ class _Simulation:
         else:
             return ()
         return (target,)
+
+    def _read_rows(self, target: Target, before: Rows) -> Sequence[Target]:
+        """Read the rows anew. They are assumed to be the same. Returns what has changed."""
+        revision = self._next_revision()
+        rows = replace(before, token=f"rehearsed {revision}", sequence=before.sequence + 1)
+        record = readable_record(self.record(target))
+        assert record is not None
+        self._records[target] = SeenRecord(replace(record, rows=rows), revision)
+        name = Target(target.pipeline.rows, target.partition)
+        self._states[name] = SeenState(rows.as_state(), revision)
+        return target, name
+
+    def _become(self, target: Target, state: RunState | None) -> None:
+        """The state follows from the items."""
+        if state is not None:
+            self._gone.discard(target)
+            self._states[target] = SeenState(replace(state, observed_at=self._now), self._next_revision())
+        else:
+            self._states.pop(target, None)
+            self._gone.add(target)
 
     def _pass_sensors(self, target: Target) -> None:
         """The sensors of a run that has run again have taken the completions that are there now."""
@@ -367,11 +403,14 @@ class _Simulation:
         target = decision.target
         if decision.clears:
             return How.CLEAR_TASKS
+        if self._graph.fans_out(target.pipeline):
+            return How.CREATE
         known = record.run_id if record is not None else None
         if known is None and self._attempt_of(target).run_id is None:
             return How.CREATE
         node = self._graph.node(target.pipeline)
-        return How.NEW_RUN if node is not None and node.downstream.rerun is Rerun.NEW_RUN else How.CLEAR
+        is_new = node is not None and node.downstream.rerun is Rerun.NEW_RUN and not decision.retries
+        return How.NEW_RUN if is_new else How.CLEAR
 
     def _attempt_of(self, target: Target) -> Attempt:
         """The attempt in its state."""

@@ -41,6 +41,8 @@ def what_decides(graph: Graph, about: Iterable[Place]) -> Closure:
             partitions.add(partition)
         if pipeline.task:
             waiting.append((pipeline.whole, partition))
+        if pipeline.is_rows:
+            waiting.append((pipeline.fanned_out, partition))
         waiting += (
             (edge.upstream, partition if edge.same_partition else None)
             for edge in graph.sensors

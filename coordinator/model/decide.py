@@ -29,7 +29,7 @@ from coordinator.model.assets.completions import producer_of
 from coordinator.model.assets.completions import readiness_of as readiness_of_asset
 from coordinator.model.assets.names import is_asset, is_of_assets
 from coordinator.model.consumption import Consumed, Inputs
-from coordinator.model.dependencies import OnLate, Rerun, Settle
+from coordinator.model.dependencies import Downstream, OnLate, Rerun, Settle
 from coordinator.model.evaluation import (
     HOLDS,
     IF_REPAIRED,
@@ -41,10 +41,12 @@ from coordinator.model.evaluation import (
     inputs_at,
 )
 from coordinator.model.graph import Graph
+from coordinator.model.items.whole import Standing, row_of, rows_of
 from coordinator.model.lateness import due_by
 from coordinator.model.order import GivenOrder, Order
 from coordinator.model.partitions import FixedKey, Latest
 from coordinator.model.references import Target
+from coordinator.model.retries import Retry, retry_of, time_limit_of
 from coordinator.model.runstate import RunState
 from coordinator.model.sensors import EvaluatedSensor, completions_of, evaluate_sensors
 from coordinator.model.tasks import readiness_of
@@ -82,7 +84,11 @@ class Decision(msgspec.Struct, frozen=True):
     :ivar skips: it is late, and is given up for that reason.
     :ivar recheck_at: when the passing of time may change the decision.
     :ivar clears: the sensors that firing now clears, with what is below them, instead of the whole run.
+    :ivar items: of a pipeline that fans out: how its items stand; ``None``: its rows were not read yet.
     :ivar by_sensors: it is due or out of date because of its sensors, and for no other reason.
+    :ivar retry: its run has failed, and is started again by this, unless something new starts it before.
+    :ivar retries: firing now is that retry.
+    :ivar stops_at: its present attempt is stopped then, if it still goes on.
     :ivar sensors: all sensors of its present run that are cleared when their upstream completes again, evaluated.
     """
 
@@ -105,10 +111,18 @@ class Decision(msgspec.Struct, frozen=True):
     clears: tuple[SeenWait, ...] = ()
     sensors: tuple[EvaluatedSensor, ...] = ()
     by_sensors: bool = False
+    retry: Retry | None = None
+    retries: bool = False
+    stops_at: datetime | None = None
+    items: Standing | None = None
 
     @property
     def fires(self) -> bool:
         return self.ready and not self.obstacles
+
+    def is_state_outdated(self, seen: SeenState | None) -> bool:
+        """Whether its items have come to something else than its own state says."""
+        return self.items is not None and not self.items.is_written(seen)
 
     @property
     def runs_again(self) -> bool:
@@ -156,14 +170,22 @@ def decide_without_sensors(graph: Graph, view: View, target: Target) -> Decision
     seen, recorded = view.state(target), view.record(target)
     record = recorded.value if recorded is not None and isinstance(recorded.value, TriggerRecord) else None
     obstacles = set(_obstacles(view, target, seen, recorded))
+    node = graph.node(target.pipeline)
+    items = view.items(target) if record is not None and record.rows is not None else None
+    if items is not None:  # it runs while one of its items does, whatever its own state says by now
+        obstacles = obstacles - {Obstacle.RUNNING} | ({Obstacle.RUNNING} if items.busy else set())
     is_active = not obstacles.isdisjoint((Obstacle.IN_FLIGHT, Obstacle.RUNNING))
     order, ordered_at = _order(view, target, record)
     is_ordered = order is Order.RERUN
 
-    node = graph.node(target.pipeline)
-    if node is None:
-        is_ordered = is_ordered and not is_of_assets(target.pipeline)  # which is no DAG
-        return _decide_source(target, frozenset(obstacles), is_active, ordered_at if is_ordered else 0)
+    if node is None or (target.pipeline.item and row_of(view, target) is None):
+        # Asset events, and an item without a row, are nothing to run.
+        is_ordered = is_ordered and node is None and not is_of_assets(target.pipeline)
+        source = _decide_source(target, frozenset(obstacles), is_active, ordered_at if is_ordered else 0)
+        if items is None:
+            return source
+        readiness = _readiness_with_items(source.readiness, items, seen)
+        return msgspec.structs.replace(source, readiness=readiness, items=items)
 
     downstream = node.downstream
     has_run = record is not None and (len(record.consumed) > 0 or record.order > 0 or record.skipped)
@@ -190,7 +212,9 @@ def decide_without_sensors(graph: Graph, view: View, target: Target) -> Decision
         readiness = Readiness.SETTLED
     else:
         readiness = _readiness_by_inputs(evaluated, due=due, is_kept_back=bool(obstacles))
-    return Decision(
+    if items is not None:
+        readiness = _readiness_with_items(readiness, items, seen)
+    decision = Decision(
         target=target,
         readiness=readiness,
         due=due and not ignores and not skips,
@@ -207,7 +231,17 @@ def decide_without_sensors(graph: Graph, view: View, target: Target) -> Decision
         late=late,
         skips=skips,
         recheck_at=_recheck_at(view, inputs, deadline) if has_pending_change else None,
+        items=items,
     )
+    return _with_attempts(view, decision, downstream, record, readable_state(seen))
+
+
+def _readiness_with_items(own: Readiness, items: Standing, seen: SeenState | None) -> Readiness:
+    """How ready a pipeline is that fans out. Until the leader has written what follows from its items, its state is
+    that of before."""
+    if items.busy or not items.is_written(seen):
+        return Readiness.BUSY
+    return Readiness.STUCK if items.stuck and own is Readiness.SETTLED else own
 
 
 def _decide_by_sensors(graph: Graph, view: View, decision: Decision, sensors: list[EvaluatedSensor]) -> Decision:
@@ -250,6 +284,40 @@ def _decide_by_sensors(graph: Graph, view: View, decision: Decision, sensors: li
         clears=tuple(one.seen for one in new) if ready else (),
         order=ordered_at,
         by_sensors=True,
+    )
+
+
+def _with_attempts(
+    view: View, decision: Decision, downstream: Downstream, record: TriggerRecord | None, state: RunState | None
+) -> Decision:
+    """The decision, with what is to become of a run that failed, or takes too long (:mod:`.retries`).
+
+    What is new starts a pipeline as always, instead of a retry. A retry is no rerun: the rerun policy does not matter.
+    While it is to come, the pipeline is busy, so that nothing below sees the failure.
+    """
+    stops_at, retry = time_limit_of(record, state, downstream), retry_of(record, state, downstream)
+    if stops_at is None and retry is None:
+        return decision
+    moments = (decision.recheck_at, stops_at, retry.at if retry is not None else None)
+    decision = msgspec.structs.replace(
+        decision,
+        stops_at=stops_at,
+        retry=retry,
+        recheck_at=min((one for one in moments if one is not None and one > view.now), default=None),
+    )
+    starts_anew = decision.due and Obstacle.WAITS_FOR_RELEASE not in decision.obstacles
+    if retry is None or record is None or starts_anew:
+        return decision
+    obstacles = decision.obstacles - {Obstacle.WAITS_FOR_RELEASE}
+    is_kept_back = not obstacles <= {Obstacle.IN_FLIGHT, Obstacle.RUNNING}
+    decision = msgspec.structs.replace(
+        decision, readiness=Readiness.STUCK if is_kept_back else Readiness.BUSY, due=True, obstacles=obstacles
+    )
+    if decision.ignored:
+        return decision  # what is new is consumed first
+    ready = view.now >= retry.at
+    return msgspec.structs.replace(
+        decision, ready=ready, retries=True, inputs={}, wave=record.wave if ready else 0, order=0
     )
 
 
@@ -335,7 +403,7 @@ def _recheck_at(view: View, inputs: list[EvaluatedInput], deadline: datetime | N
 
 def _obstacles(view: View, target: Target, seen: SeenState | None, recorded: SeenRecord | None) -> list[Obstacle]:
     found = []
-    if view.hold(target.pipeline) is not None:
+    if view.hold(target.pipeline) is not None or view.hold(target.pipeline.fanned_out) is not None:
         found.append(Obstacle.HELD)
     if seen is not None and isinstance(seen.value, RunState) and not seen.value.state.is_terminal:
         found.append(Obstacle.RUNNING)
@@ -424,6 +492,13 @@ def _wave_of(view: View, target: Target, seen: SeenState | None) -> int:
         state = readable_state(above)
         is_its_run = state is not None and state.attempt.run_id == seen.value.attempt.run_id
         return _wave_of(view, emitted_by, above) if is_its_run else seen.came_at
+    if (rows := rows_of(view, target)) is not None:
+        of_items = [Target(target.pipeline.with_item(key), target.partition) for key in rows.by_key]
+        known = ((one, view.state(one)) for one in of_items)
+        ended = [_wave_of(view, one, state) for one, state in known if readable_state(state) is not None]
+        return max(ended, default=_wave_of_rows(view, target, seen))
+    if target.pipeline.is_rows:
+        return _wave_of_rows(view, Target(target.pipeline.fanned_out, target.partition), seen)
     recorded = view.record(target.whole)
     if recorded is None or not isinstance(recorded.value, TriggerRecord):
         return seen.revision
@@ -434,3 +509,9 @@ def _wave_of(view: View, target: Target, seen: SeenState | None) -> int:
     else:
         ours = record.status is Status.SENT or (record.status is Status.DONE and seen.revision < recorded.revision)
     return record.wave if ours else seen.revision
+
+
+def _wave_of_rows(view: View, whole: Target, seen: SeenState) -> int:
+    """The wave in which the rows were read."""
+    record = readable_record(view.record(whole))
+    return record.wave if record is not None else seen.revision

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from coordinator.model.conditions import Condition
@@ -34,6 +35,10 @@ class Settle(enum.StrEnum):
     DIRECT = "direct"
 
 
+MOST_RETRIES = 100
+"""Retries of one run. More of them are a loop."""
+
+
 class Catchup(enum.StrEnum):
     """Which partitions of a pipeline are started of those that became due while no watcher was there.
 
@@ -60,6 +65,34 @@ class OnLate(enum.StrEnum):
     SKIP = "skip"
 
 
+class OnEmpty(enum.StrEnum):
+    """What becomes of a partition without any row.
+
+    ``fail``     it has failed
+    ``success``  it has succeeded
+    ``skip``     nothing: its inputs are consumed, and it has no state
+    """
+
+    FAIL = "fail"
+    SUCCESS = "success"
+    SKIP = "skip"
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """A pipeline runs once for each row of its partition, instead of once.
+
+    :ivar key: the member of a row whose value names its item.
+    :ivar file: the rows are in this source of files, which the settings name; empty: they are in the conf.
+    :ivar conf: the member of the entry's own conf that has the rows; empty: they are in a file.
+    """
+
+    key: str
+    file: str = ""
+    conf: str = ""
+    on_empty: OnEmpty = OnEmpty.FAIL
+
+
 @dataclass(frozen=True, slots=True)
 class Downstream:
     """One entry of the document: a pipeline and what it waits for.
@@ -67,6 +100,10 @@ class Downstream:
     :ivar conf: merged into the conf of the runs that the coordinator creates.
     :ivar max_in_flight: how many of its partitions may be in flight at the same time; ``None``: any number.
     :ivar deadline: when a partition that has not been started is late.
+    :ivar retries: how often a run that failed is started again, for each time that it is fired.
+    :ivar retry_delay: how long after its end.
+    :ivar timeout: how long an attempt may take, from its ``queued_at`` on; ``None``: any time.
+    :ivar items: it runs once for each of these rows; ``None``: it runs once.
     """
 
     pipeline: PipelineRef
@@ -78,6 +115,10 @@ class Downstream:
     max_in_flight: int | None = None
     deadline: Deadline | None = None
     on_late: OnLate = OnLate.SHOW
+    retries: int = 0
+    retry_delay: timedelta = timedelta(0)
+    timeout: timedelta | None = None
+    items: Items | None = None
 
 
 Document = Mapping[PipelineRef, Downstream]

@@ -55,3 +55,8 @@ def format_duration(duration: timedelta) -> str:
         if count and not rest:
             return f"{count} {unit}{'' if count == 1 else 's'}"
     return f"{duration / UNITS['second']:.6f}".rstrip("0").rstrip(".") + " seconds"
+
+
+def age_of(since: datetime | None, now: datetime) -> int | None:
+    """Seconds since a moment, if it is known."""
+    return max(0, round((now - since).total_seconds())) if since is not None else None

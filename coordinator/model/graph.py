@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import graphlib
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain
 from typing import NamedTuple
@@ -15,9 +15,12 @@ from coordinator.model.assets.names import is_asset
 from coordinator.model.conditions import IDENTITY, Dependency, leaves
 from coordinator.model.cycles import Cycle, CyclePath, back_in_time, find_cycles, reached, reverse
 from coordinator.model.cycles import Edge as CycleEdge
-from coordinator.model.dependencies import Downstream
+from coordinator.model.dependencies import Catchup, Downstream, OnLate, Rerun, Settle
 from coordinator.model.partitions import Identity, Latest, Offset
 from coordinator.model.references import PipelineRef, Target, target_of
+
+_APART = 3
+"""Between the ranks of two pipelines are those of the rows and of the items of the second one."""
 
 
 class CycleFound(ValueError):
@@ -127,7 +130,8 @@ class Graph:
         self._all_above: dict[PipelineRef, set[PipelineRef]] = {}
         self._may_go_on: set[CycleEdge] = set()
         self._only_back: dict[tuple[PipelineRef, PipelineRef], bool] = {}
-        self._rank = {pipeline: rank for rank, pipeline in enumerate(order)}
+        self._rank = {pipeline: rank * _APART for rank, pipeline in enumerate(order)}
+        self._items: dict[PipelineRef, Node] = {}
         self._edges: dict[PipelineRef, list[Edge]] = {
             pipeline: [Edge(task, IDENTITY) for task in tasks] for pipeline, tasks in self._tasks.items()
         }
@@ -203,8 +207,36 @@ class Graph:
         return (pipeline for pipeline in self._rank if not pipeline.task)
 
     def node(self, pipeline: PipelineRef) -> Node | None:
-        """What a pipeline waits for; ``None`` when it waits for nothing."""
-        return self._nodes.get(pipeline)
+        """What a pipeline waits for; ``None`` when it waits for nothing. An item waits for the rows."""
+        found = self._nodes.get(pipeline)
+        return self._item(pipeline) if found is None and pipeline.dag_id[-1:] == "]" else found
+
+    def fans_out(self, pipeline: PipelineRef) -> bool:
+        """Whether a pipeline runs once for each of its rows."""
+        node = self._nodes.get(pipeline)
+        return node is not None and node.downstream.items is not None
+
+    def _item(self, pipeline: PipelineRef) -> Node | None:
+        if (known := self._items.get(pipeline)) is not None:
+            return known
+        if pipeline.task or not pipeline.item or not self.fans_out(pipeline.fanned_out):
+            return None
+        entry = self._nodes[pipeline.fanned_out].downstream
+        rows = Dependency(pipeline.fanned_out.rows)
+        downstream = replace(
+            entry,
+            pipeline=pipeline,
+            condition=rows,
+            rerun=Rerun.NEW_RUN if entry.rerun is Rerun.NEW_RUN else Rerun.CLEAR,
+            settle=Settle.WAVE,
+            catchup=Catchup.ALL,
+            max_in_flight=None,
+            deadline=None,
+            on_late=OnLate.SHOW,
+            items=None,
+        )
+        self._items[pipeline] = node = Node(downstream, {rows: 0})
+        return node
 
     def nodes(self) -> Iterable[Node]:
         """Every pipeline that waits for something."""
@@ -223,17 +255,24 @@ class Graph:
         return self._tasks.get(task.whole, {}).get(task)
 
     def rank(self, pipeline: PipelineRef) -> int:
-        """The position in an order in which upstreams come first; unknown pipelines have no downstreams."""
+        """The position in an order in which upstreams come first; unknown pipelines have no downstreams. The rows of a
+        pipeline come before its items, and these before itself."""
+        if pipeline.dag_id[-1:] == "]" and self.fans_out(whole := pipeline.fanned_out):
+            return self._rank[whole] - (2 if pipeline.is_rows else 1)
         return self._rank.get(pipeline, -1)
 
     def edges(self, upstream: PipelineRef) -> Sequence[Edge]:
-        """The downstreams of a pipeline or task, with their mappings; its tasks are downstreams of a pipeline."""
-        return self._edges.get(upstream, ())
+        """The downstreams of a pipeline or task, with their mappings; its tasks are downstreams of a pipeline, and a
+        pipeline that fans out is one of its items."""
+        found = self._edges.get(upstream, ())
+        if not found and upstream.item and self.fans_out(upstream.fanned_out):
+            return (Edge(upstream.fanned_out, IDENTITY),)
+        return found
 
     def dependents(self, upstream: Target) -> Iterator[Target]:
         """The downstream partitions of an upstream partition, by the mappings alone: without those of ``latest``, which
         is an input of all partitions that the downstream has."""
-        for edge in self._edges.get(upstream.pipeline, ()):
+        for edge in self.edges(upstream.pipeline):
             if isinstance(edge.mapping, Identity):
                 yield target_of((edge.downstream, upstream.partition))
             elif not isinstance(edge.mapping, Latest):

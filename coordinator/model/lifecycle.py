@@ -142,10 +142,15 @@ class NotToStart:
 
 @dataclass(frozen=True, slots=True)
 class RequeueAt:
-    """Examine it again at a time. :ivar at: monotonic seconds. :ivar keeps_slot: it keeps its slot meanwhile."""
+    """Examine it again at a time.
+
+    :ivar at: monotonic seconds. :ivar keeps_slot: it keeps its slot meanwhile.
+    :ivar own_run_id: its own run, whose end it waits for.
+    """
 
     at: float
     keeps_slot: bool = False
+    own_run_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,9 +246,9 @@ def _start(situation: Situation, blocked_retry: float) -> Step:
     if not verified.told:  # its environment does not answer, so nothing can be started there now
         return RequeueAt(max(situation.environment_at, now + OWN_RUN_RETRY))
     if verified.own is not None and not verified.own.ended:
-        return RequeueAt(now + OWN_RUN_RETRY)
-    if verified.own is None and situation.decision.clears:
-        return RequeueAt(now + OWN_RUN_RETRY)  # the waits of the sensors of a run that is gone are about to be removed
+        return RequeueAt(now + OWN_RUN_RETRY, own_run_id=verified.own.run_id)
+    if verified.own is None and (situation.decision.clears or situation.decision.retries):
+        return RequeueAt(now + OWN_RUN_RETRY)  # the state, or the waits, of a run that is gone are about to be removed
     return WriteIntent(verified.own)
 
 

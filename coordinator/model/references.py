@@ -1,14 +1,23 @@
 """References to pipelines: ``environment/dag_id``, or ``dag_id`` alone for the environment ``default``.
 
-A task is shown as ``environment/dag_id:task``; documents name it in a field of its own.
+A task is shown as ``environment/dag_id:task``; documents name it in a field of its own. An item of a pipeline that fans
+out over rows is a pipeline too: ``environment/dag_id[key]``. ``environment/dag_id[]`` stands for its rows. A dag_id of
+Airflow has no bracket.
 """
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import NamedTuple
 
 DEFAULT_ENVIRONMENT = "default"
+
+ITEM_KEY = "[A-Za-z0-9_.:+-]{1,100}"
+"""The key of an item, as a regular expression: it stands in keys of etcd and in run_ids."""
+
+_ITEM = re.compile(rf"(.+)\[({ITEM_KEY})\]", re.DOTALL)
+_ROWS = "[]"
 
 
 class PipelineRef(NamedTuple):
@@ -33,6 +42,41 @@ class PipelineRef(NamedTuple):
     def whole(self) -> PipelineRef:
         """The pipeline that a task belongs to; itself, if it is no task."""
         return PipelineRef(self.environment, self.dag_id) if self.task else self
+
+    @property
+    def item(self) -> str:
+        """The key of the item that it is; empty: it is none."""
+        found = _ITEM.fullmatch(self.dag_id) if self.dag_id[-1:] == "]" else None
+        return found[2] if found is not None else ""
+
+    @property
+    def is_rows(self) -> bool:
+        """Whether it stands for the rows of a pipeline."""
+        return self.dag_id[-2:] == _ROWS
+
+    @property
+    def fanned_out(self) -> PipelineRef:
+        """The pipeline of which it is an item, or whose rows it stands for; itself, if it is neither."""
+        if self.dag_id[-1:] != "]":
+            return self
+        if self.is_rows:
+            return PipelineRef(self.environment, self.dag_id[: -len(_ROWS)])
+        found = _ITEM.fullmatch(self.dag_id)
+        return self if found is None else PipelineRef(self.environment, found[1])
+
+    @property
+    def run_dag_id(self) -> str:
+        """The dag_id of its runs: that of the pipeline, for an item."""
+        return self.fanned_out.dag_id if self.dag_id[-1:] == "]" else self.dag_id
+
+    def with_item(self, key: str) -> PipelineRef:
+        """An item of this pipeline."""
+        return PipelineRef(self.environment, f"{self.dag_id}[{key}]")
+
+    @property
+    def rows(self) -> PipelineRef:
+        """What stands for the rows of this pipeline, as the upstream of its items."""
+        return PipelineRef(self.environment, self.dag_id + _ROWS)
 
     @classmethod
     def parse(cls, text: str) -> PipelineRef:

@@ -22,6 +22,7 @@ from coordinator.model.consumption_document import (
     load,
     load_named,
 )
+from coordinator.model.items.rows import Rows, RowsDocument, dump_rows, load_rows
 from coordinator.model.stored import Unreadable, WrittenRevision, WrittenTime, as_utc, read_stored
 
 MOST_REQUESTS = 1_000_000_000
@@ -67,7 +68,11 @@ class TriggerRecord(msgspec.Struct, frozen=True, gc=False):
     :ivar blocked_since: when the environment first refused the request that it still refuses.
     :ivar tasks: what the newest request clears, with everything below: the ids of tasks; none: the whole run. The clear
         of a few tasks consumes nothing: what their sensors use, they say themselves.
+    :ivar retried: how often its run was started again because it failed, since it was last fired.
+    :ivar retrying: the newest request starts it again because it failed: it uses what was consumed already.
+    :ivar previous_attempt: of a request that has not succeeded: ``attempt`` of the one before it.
     :ivar skipped: this partition was given up: it is not started again unless a person asks for it.
+    :ivar rows: the rows over which it fans out, as they were read when it was started last.
     """
 
     status: Status
@@ -88,6 +93,10 @@ class TriggerRecord(msgspec.Struct, frozen=True, gc=False):
     skipped: bool = False
     blocked_since: datetime | None = None
     tasks: tuple[str, ...] = ()
+    retried: int = 0
+    retrying: bool = False
+    previous_attempt: datetime | None = None
+    rows: Rows | None = None
 
 
 class _RecordDocument(msgspec.Struct, omit_defaults=True, gc=False):
@@ -113,6 +122,10 @@ class _RecordDocument(msgspec.Struct, omit_defaults=True, gc=False):
     skipped: bool = False
     blocked_since: WrittenTime | None = None
     tasks: tuple[str, ...] = ()
+    retried: Annotated[int, msgspec.Meta(ge=0, le=MOST_REQUESTS)] = 0
+    retrying: bool = False
+    previous_attempt: WrittenTime | None = None
+    rows: RowsDocument | None = None
 
 
 _encode = msgspec.json.Encoder().encode
@@ -143,6 +156,10 @@ def dump_record(record: TriggerRecord) -> bytes:
             skipped=record.skipped,
             blocked_since=record.blocked_since,
             tasks=record.tasks,
+            retried=record.retried,
+            retrying=record.retrying,
+            previous_attempt=record.previous_attempt,
+            rows=dump_rows(record.rows) if record.rows is not None else None,
         )
     )
 
@@ -179,4 +196,8 @@ def _record_of(value: bytes, load_one: Callable[[InputDocument], Named]) -> Trig
         skipped=found.skipped,
         blocked_since=as_utc(found.blocked_since),
         tasks=found.tasks,
+        retried=found.retried,
+        retrying=found.retrying,
+        previous_attempt=as_utc(found.previous_attempt),
+        rows=load_rows(found.rows) if found.rows is not None else None,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -17,6 +17,9 @@ from coordinator.model.retention.watermark import Watermark
 from coordinator.model.runstate import RunState, Unreadable
 from coordinator.model.trigger import TriggerRecord
 from coordinator.model.waits import Wait
+
+if TYPE_CHECKING:
+    from coordinator.model.items.whole import Standing
 
 
 class Readiness(enum.StrEnum):
@@ -120,6 +123,9 @@ class View(Facts, Protocol):
 
     def newest(self, upstream: PipelineRef, *, without: Callable[[Target], bool] = lambda _: False) -> Target | None:
         """The partition of a pipeline's newest completion. :param without: which of them do not count."""
+
+    def items(self, whole: Target) -> Standing | None:
+        """How the items of a pipeline that fans out stand; ``None``: its rows were not read yet."""
 
     def comes_of(self, producer: Target, downstream: Target) -> bool:
         """Whether what emits an asset is the downstream partition itself, or depends on it: if that started it, it

@@ -16,17 +16,26 @@ from typing import NamedTuple
 
 from coordinator.model.assets.names import is_asset
 from coordinator.model.conditions import On
-from coordinator.model.explanation.causes import Cause, Kind, cause_at_rest, failure, inputs_in_the_way, own_causes
+from coordinator.model.explanation.causes import (
+    Cause,
+    Kind,
+    cause_at_rest,
+    failure,
+    inputs_in_the_way,
+    own_causes,
+    retries_in_words,
+)
 from coordinator.model.explanation.headline import reason
 from coordinator.model.explanation.of_asset import has_failed, producers_in_the_way
 from coordinator.model.explanation.waits import WaitingSensor
 from coordinator.model.explanation.words import hold_in_words, how_to_release, moment
 from coordinator.model.graph import Graph
 from coordinator.model.hold import Hold
+from coordinator.model.items.whole import rows_of
 from coordinator.model.partitions.instants import partition_order
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.runstate import RunState, State
+from coordinator.model.runstate import RunState
 from coordinator.model.shell import command
 from coordinator.model.view import Readiness
 from coordinator.reading.reading import Reading
@@ -199,9 +208,11 @@ class _Ways:
                     self.found.setdefault(Place(Matter.FAILED, *producer))
             return
         decision = self._propagation.decide(target)
-        explained = False
+        explained = self._step_up_to_items(target)
         for cause in own_causes(self._propagation, decision):
             explained = True
+            if decision.items is not None and decision.items.stuck and cause.kind is Kind.BLOCKED:
+                continue  # the items say it themselves
             if cause.kind is Kind.HELD:
                 self._held[target.pipeline].append(target)
             else:
@@ -217,6 +228,18 @@ class _Ways:
                 self.found.setdefault(Place(Matter(cause.kind), *one.target), cause)
         if not explained:
             self.found[Place(Matter.STUCK, *target)] = Cause(target, Kind.NOT_YET, reason(decision), _explain(target))
+
+    def _step_up_to_items(self, target: Target) -> bool:
+        """Note which items a pipeline waits for that fans out. Returns whether there are any."""
+        if not self._propagation.graph.fans_out(target.pipeline):
+            return False
+        rows = rows_of(self._propagation, target)
+        items = [Target(target.pipeline.with_item(key), target.partition) for key in (rows.by_key if rows else ())]
+        stuck = [one for one in items if self._propagation.readiness(one) is Readiness.STUCK]
+        for item in stuck:
+            self._behind[item].append(target)
+            self._above[target].append(item)
+        return bool(stuck)
 
     def _note_sensor(self, sensor: WaitingSensor) -> None:
         """Note what a sensor waits for, where that does not pass by itself, or has not for long."""
@@ -239,7 +262,8 @@ class _Ways:
             seen = self._propagation.state(target)
             assert seen is not None
             assert isinstance(seen.value, RunState)
-            return failure(target, seen.value)
+            cause = failure(target, seen.value)
+            return replace(cause, says=cause.says + retries_in_words(self._propagation, target))
         decision = self._propagation.decide(target)
         says = f"should have been started{moment('by', decision.due_by)}; it {reason(decision)}"
         return Cause(target, Kind.NOT_YET, says, _explain(target), since=decision.due_by)
@@ -253,10 +277,7 @@ class _Ways:
 def _failures(reading: Reading) -> Iterator[Target]:
     """Failed runs that have ended and whose success is needed."""
     counted_on = _counted_on(reading.propagation.graph)
-    for target in reading.cache.targets():
-        seen = reading.cache.state(target)
-        if seen is None or not isinstance(seen.value, RunState) or seen.value.state is not State.FAILED:
-            continue
+    for target, _ in reading.failed():
         if target.pipeline in counted_on and reading.propagation.readiness(target) is Readiness.SETTLED:
             yield target
 

@@ -82,5 +82,5 @@ def _row(reading: Reading, target: Target, sensors: Iterable[WaitingSensor]) -> 
         str(state.state) if state is not None else None,
         str(decision.readiness),
         status_of(reading.cache.record(target)),
-        headline_of_run(decision, waiting).removeprefix(f"{target} "),
+        headline_of_run(decision, waiting, reading.cache.state(target)).removeprefix(f"{target} "),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -23,8 +23,9 @@ from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.publishing.owners import merge
 from coordinator.model.publishing.publication import Publication
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.runstate import RunState
-from coordinator.model.trigger import TriggerRecord
+from coordinator.model.runstate import RunState, State
+from coordinator.model.trigger import Status, TriggerRecord
+from coordinator.model.view import SeenRecord, SeenState, readable_record
 from coordinator.reading.partition_names import PartitionNames, newest_first, partition_names
 from coordinator.reading.wanted_keys import About, listing_of
 from coordinator.store.gathering import gather
@@ -59,12 +60,35 @@ class UnknownPipeline(CoordinatorError):
 
 
 @dataclass(frozen=True, slots=True)
+class Noted:
+    """Targets among which all those are whose run has failed, and for which a request has no known outcome yet."""
+
+    failed: Collection[Target]
+    intents: Collection[Target]
+
+
+def failure_of(seen: SeenState | None) -> RunState | None:
+    """The run, if it has failed."""
+    if seen is None or not isinstance(seen.value, RunState) or seen.value.state is not State.FAILED:
+        return None
+    return seen.value
+
+
+def intent_of(seen: SeenRecord | None) -> TriggerRecord | None:
+    """The record, if its request has no known outcome yet."""
+    record = readable_record(seen)
+    return record if record is not None and record.status is Status.INTENT else None
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """Everything that was read, at ``cache.revision``.
 
     :ivar problems: problems with the dependencies and with decisions, by place; problems with keys: ``cache.problems``.
     :ivar newest_time: for an earlier revision, the newest time in any of its keys; ``None``: there is none.
     :ivar newest_change: the mod revision of the newest key that is not only a sign of life.
+    :ivar noted: what has failed and what is asked for, where somebody keeps a note of it; ``None``: all keys are looked
+        through.
     :ivar late: targets that were not started although their deadline has passed; most of them have no key of their own.
     """
 
@@ -74,6 +98,19 @@ class Reading:
     newest_time: datetime | None
     late: frozenset[Target] = frozenset()
     newest_change: int = 0
+    noted: Noted | None = None
+
+    def failed(self) -> Iterator[tuple[Target, RunState]]:
+        """The targets whose present run has failed."""
+        for target in self.noted.failed if self.noted is not None else self.cache.targets():
+            if (state := failure_of(self.cache.state(target))) is not None:
+                yield target, state
+
+    def intents(self) -> Iterator[tuple[Target, TriggerRecord]]:
+        """The targets for which a request has no known outcome yet."""
+        for target in self.noted.intents if self.noted is not None else self.cache.recorded():
+            if (record := intent_of(self.cache.record(target))) is not None:
+                yield target, record
 
     def known_pipelines(self) -> set[PipelineRef]:
         """Those that a published document names, of which a run has been reported, or in which a sensor waits."""
@@ -210,7 +247,7 @@ def read_names(
     """
 
     def names_then() -> PartitionNames:
-        graph, _ = _graph_of(_documents(store, keys, revision, publications))
+        graph, _ = graph_of(_documents(store, keys, revision, publications))
         return partition_names(store, keys, graph, pipeline, most=most, revision=revision)
 
     return _at(store, keys, revision, names_then)
@@ -228,7 +265,7 @@ def _fill(store: Store, keys: Keys, cache: Cache, progress: Callable[[int], obje
         nonlocal count, newest
         for page in store.pages(keys.root, pinned=True):
             items = [kept(kv, keys.largest_value) for kv in page.items]
-            newest = max(newest, _newest_change(keys, items))
+            newest = max(newest, newest_change(keys, items))
             yield replace(page, items=items)
             progress(count := count + len(items))
 
@@ -239,7 +276,7 @@ def _fill(store: Store, keys: Keys, cache: Cache, progress: Callable[[int], obje
 def _fill_at_last(store: Store, keys: Keys, cache: Cache) -> int:
     """The same in a way that no compaction can disturb, with all keys in memory at once."""
     listing = gather(store, keys.root, largest=keys.largest_value)
-    newest = _newest_change(keys, listing.items)
+    newest = newest_change(keys, listing.items)
     cache.replace(listing)
     return newest
 
@@ -258,18 +295,18 @@ def _read(
     if about is None:
         if revision:
             listing = store.list(keys.root, revision=revision, largest=keys.largest_value)
-            newest_change = _newest_change(keys, listing.items)
+            newest = newest_change(keys, listing.items)
             cache.replace(listing)
         else:
-            newest_change = fill(cache)
-        graph, problems = _graph_of(cache)
+            newest = fill(cache)
+        graph, problems = graph_of(cache)
     else:
         documents = _documents(store, keys, revision, publications)
-        whole, problems = _graph_of(documents)
+        whole, problems = graph_of(documents)
         closure = about.closure(whole, documents.waits)
         graph = whole.within(closure)
-        listing = listing_of(store, keys, closure, documents.revision)
-        newest_change = _newest_change(keys, listing.items)
+        listing = listing_of(store, keys, whole, closure, documents.revision)
+        newest = newest_change(keys, listing.items)
         cache.replace(listing)
         cache.published, cache.waits = documents.published, documents.waits
         cache.problems.take_over(documents.problems)
@@ -284,7 +321,7 @@ def _read(
             (late.add if made.decision.late else late.discard)(made.decision.target)
     problems.update(problems_of(propagation.broken))
     problems.update(task_problems(cache, graph))
-    return Reading(cache, propagation, problems, newest_time, frozenset(late), newest_change)
+    return Reading(cache, propagation, problems, newest_time, frozenset(late), newest)
 
 
 def _documents(store: Store, keys: Keys, revision: int, publications: Publications) -> Cache:
@@ -309,13 +346,14 @@ def _assets_in(documents: Cache) -> list[PipelineRef]:
     return sorted({leaf.upstream for entry in entries for leaf in leaves(entry.condition) if is_asset(leaf.upstream)})
 
 
-def _newest_change(keys: Keys, items: Iterable[KeyValue]) -> int:
-    no_news = (keys.leader, *keys.signs_of_life)
+def newest_change(keys: Keys, items: Iterable[KeyValue]) -> int:
+    """The mod revision of the newest of these keys that is not only a sign of life; 0: there is none."""
+    no_news = (keys.leader, keys.heartbeat, *keys.signs_of_life)
     return max((kv.mod_revision for kv in items if not kv.key.startswith(no_news)), default=0)
 
 
-def _graph_of(cache: Cache) -> tuple[Graph, dict[str, str]]:
-    """The published dependencies, and their problems."""
+def graph_of(cache: Cache) -> tuple[Graph, dict[str, str]]:
+    """The published dependencies with what else connects pipelines, and their problems."""
     try:
         graph, conflicts = merge(cache.published)
     except CycleFound as error:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from coordinator.errors import CoordinatorError
-from coordinator.model.partitions.instants import date_in_run_id, partition_in_run_id
+from coordinator.model.partitions.instants import date_in_run_id, item_in_run_id, partition_in_run_id
 from coordinator.model.phrases import counted
 from coordinator.model.references import PipelineRef, Target
 from coordinator.model.runstate import RunState, read_run_state
@@ -34,10 +34,14 @@ class RunNotFound(CoordinatorError):
 
 @dataclass(frozen=True, slots=True)
 class RunPartition:
-    """:ivar is_certain: false: no key names the run yet, and its run_id has the date of this partition."""
+    """:ivar is_certain: false: no key names the run yet, and its run_id has the date of this partition.
+
+    :ivar item: the item of its pipeline that it is of; empty: of none.
+    """
 
     partition: str
     is_certain: bool
+    item: str = ""
 
 
 def partition_of_run_id(store: Store, keys: Keys, pipeline: PipelineRef, run_id: str) -> RunPartition:
@@ -46,6 +50,10 @@ def partition_of_run_id(store: Store, keys: Keys, pipeline: PipelineRef, run_id:
     :raises UnknownPipeline: nothing is known of the pipeline.
     :raises RunNotFound: nothing is known of the run.
     """
+    if (of_item := item_in_run_id(run_id)) is not None:
+        there, key = of_item
+        if run_id in _runs_named(store, keys, Target(pipeline.with_item(key), there)):
+            return RunPartition(there, is_certain=True, item=key)
     ours, dated = partition_in_run_id(run_id), date_in_run_id(run_id)
     for partition in (ours, dated, run_id):  # where it usually is, without reading all partitions
         if partition is not None and run_id in _runs_named(store, keys, Target(pipeline, partition)):

@@ -48,7 +48,7 @@ class About:
         return what_decides(graph, places)
 
 
-def listing_of(store: Store, keys: Keys, closure: Closure, revision: int) -> Listing:
+def listing_of(store: Store, keys: Keys, graph: Graph, closure: Closure, revision: int) -> Listing:
     """The keys of a closure, with all holds and the watchers, as etcd would list them at one revision.
 
     A range may contain more than is needed: keys with the same beginning as a needed partition, or between two of them.
@@ -58,6 +58,9 @@ def listing_of(store: Store, keys: Keys, closure: Closure, revision: int) -> Lis
     ranges = [(prefix, prefix) for prefix in (keys.leader, keys.heartbeat, keys.watchers, keys.every("hold"))]
     for pipeline, partitions in closure.items():
         ranges += _ranges(keys, pipeline, partitions)
+        if graph.fans_out(pipeline):  # only the rows name the items
+            prefixes = [keys.items_of(kind, pipeline) for kind in ("order", "state", "trigger")]
+            ranges += zip(prefixes, prefixes, strict=True)
     listings = [
         store.list(first, through=last, revision=revision, largest=keys.largest_value) for first, last in ranges
     ]

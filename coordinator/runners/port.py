@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 from coordinator.errors import CoordinatorError
+from coordinator.model.dependencies import Items, OnEmpty
 from coordinator.model.runstate import State
 from coordinator.model.taskstate import TaskInstance
 from coordinator.model.trigger import Action
@@ -137,13 +138,22 @@ class AssetDelivery:
 
 
 @dataclass(frozen=True, slots=True)
+class RowsWanted:
+    """Rows that are to be read (docs/architecture.md#items). :ivar conf: the entry's own."""
+
+    items: Items
+    conf: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class StartRequest:
     """One request: create a run, or clear one, or hand on an asset event (docs/architecture.md#request).
 
     ``before`` is the queued_at of the run to clear, as the environment showed it before the intent: if it differs
     afterwards, the clear has happened. ``tasks`` are the ids of the tasks to clear, with everything below them; none:
     the whole run. ``beside``: a run that is created on purpose beside one that its partition has already.
-    ``delivery`` is the asset event; then there is no run, and ``run_id`` names nothing.
+    ``delivery`` is the asset event; then there is no run, and ``run_id`` names nothing. Nor is there one where ``rows``
+    are to be read, which no environment does.
     """
 
     dag_id: str
@@ -157,11 +167,22 @@ class StartRequest:
     tasks: tuple[str, ...] = ()
     beside: bool = False
     delivery: AssetDelivery | None = None
+    rows: RowsWanted | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
     """The environment has the asset event that was handed on. There is no run to follow."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowsRead:
+    """The rows that were wanted. There is no run to follow. :ivar by_key: each as JSON, by the key of its item."""
+
+    by_key: Mapping[str, bytes]
+    source: str
+    on_empty: OnEmpty
+    read_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +219,7 @@ class Refused:
     answer: str
 
 
-Outcome = Happened | Delivered | NotHappened | Foreign | Refused
+Outcome = Happened | Delivered | RowsRead | NotHappened | Foreign | Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +327,21 @@ class Runner(Protocol):
         return Changed(
             error=RequestRefused("this kind of environment does not say which runs have changed", status=501)
         )
+
+    def stop(self, ref: RunRef, *, before: datetime | None, permit: Permit | None = None) -> Outcome:
+        """Stop an attempt of a run, and no other one. It may be asked again until the attempt has ended.
+
+        An environment that cannot stop runs need not implement it.
+
+        :param before: ``queued_at`` of the attempt.
+        :param permit: as of :meth:`start`.
+        :returns: ``Happened``: that attempt has ended, or is about to. ``NotHappened``: the run is gone, or in another
+            attempt. ``Refused``: the environment does not do it.
+        :raises LeadershipLost: raised by ``permit``.
+        :raises EnvironmentUnavailable: no answer: it may have been stopped.
+        """
+        del ref, before, permit
+        return Refused(501, "this kind of environment cannot stop a run")
 
     def check(self, dag_ids: Sequence[str], *, tasks: Mapping[str, Collection[str]] = NO_TASKS) -> EnvironmentReport:
         """For ``doctor``: is it reachable, do the credentials work, does every DAG exist unpaused? Raises nothing.

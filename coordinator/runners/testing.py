@@ -63,6 +63,7 @@ class Playground:
     :ivar slow: a pipeline whose runs go on for at least half a minute.
     :ivar failing: a pipeline whose runs fail; ``None``: there is none.
     :ivar at_once: identical requests that it can take at the same time; an Airflow on SQLite takes 1.
+    :ivar stops: runs can be stopped.
     :ivar keeps_dates: a run has the logical date that was asked for, and none where none was.
     """
 
@@ -73,6 +74,7 @@ class Playground:
     failing: str | None = None
     at_once: int = 6
     keeps_dates: bool = True
+    stops: bool = True
 
 
 # -- requests, as the watcher makes them -------------------------------------------------------------------------------
@@ -212,8 +214,8 @@ class RunnerConversations:
 
         with ThreadPoolExecutor(playground.at_once) as pool:
             outcomes = list(pool.map(meet_and_start, range(playground.at_once)))
-        first = happened(outcomes[0])
-        assert all(is_same_attempt(happened(one), first) for one in outcomes)
+        first, *others = sorted(map(happened, outcomes), key=lambda run: not run.is_estimated)
+        assert all(is_same_attempt(one, first) for one in others)
 
     def test_our_run_id_with_another_token_is_from_another_life(self, playground: Playground) -> None:
         request = create(playground.quick, date=some_date())
@@ -264,6 +266,47 @@ class RunnerConversations:
         if playground.failing is not None:
             run = happened(start(playground.runner, create(playground.failing, date=some_date())))
             assert is_same_attempt(wait_for(playground.runner, run, State.FAILED), run)
+
+    # -- stopping ------------------------------------------------------------------------------------------------------
+
+    def test_a_stop_ends_that_attempt_and_no_other(self, playground: Playground) -> None:
+        runner = playground.runner
+        run = happened(start(runner, create(playground.slow, date=some_date())))
+        ref = RunRef(run.dag_id, run.run_id)
+        if not playground.stops:
+            assert isinstance(runner.stop(ref, before=run.queued_at), Refused)
+            return
+        running = wait_for(runner, run, State.RUNNING)
+        assert running.queued_at is not None
+        before = running.queued_at - timedelta(seconds=1)
+        assert isinstance(runner.stop(ref, before=before, permit=Permits()), NotHappened)
+        with pytest.raises(LeadershipLost):
+            runner.stop(ref, before=running.queued_at, permit=Permits(refuses=True))
+        now = seen(runner, run)
+        assert now is not None
+        assert now.state is State.RUNNING
+        permits = Permits()
+        assert is_same_attempt(happened(runner.stop(ref, before=running.queued_at, permit=permits)), running)
+        assert permits.asked
+        stopped = wait_for(runner, run, State.FAILED)
+        assert is_same_attempt(stopped, running)
+        with closing(playground.another()) as successor:  # which does not know of it, and asks again
+            permits = Permits()
+            again = happened(successor.stop(ref, before=running.queued_at, permit=permits))
+        assert (again.state, permits.asked) == (State.FAILED, [])
+
+    def test_what_has_ended_or_is_not_there_is_not_stopped(self, playground: Playground) -> None:
+        runner = playground.runner
+        if not playground.stops:
+            return
+        run = wait_for(runner, happened(start(runner, create(playground.quick, date=some_date()))), State.SUCCESS)
+        assert happened(runner.stop(RunRef(run.dag_id, run.run_id), before=run.queued_at)).state is State.SUCCESS
+        now = seen(runner, run)
+        assert now is not None
+        assert now.state is State.SUCCESS
+        outcome = runner.stop(RunRef(run.dag_id, f"gone_{uuid.uuid4().hex}"), before=run.queued_at)
+        assert isinstance(outcome, NotHappened), outcome
+        assert outcome.run_missing
 
     # -- the permit ----------------------------------------------------------------------------------------------------
 

@@ -73,10 +73,14 @@ def connect(settings: EtcdSettings) -> EtcdStore:
 
 
 class EtcdStore:
-    """A :class:`coordinator.store.port.Store` over gRPC. Safe from several threads; not to be used after fork()."""
+    """A :class:`coordinator.store.port.Store` over gRPC. Safe from several threads; not to be used after fork().
+
+    :ivar requests: what was asked, and how long that took.
+    """
 
     def __init__(self, settings: EtcdSettings) -> None:
         self._members = Members(settings)
+        self.requests = self._members.requests
         self._rpc = import_etcd3().etcdrpc
         self._process = os.getpid()
 

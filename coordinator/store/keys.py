@@ -152,6 +152,8 @@ class Keys:
         asset event: ``asset/<environment>/<event>``."""
         if target.pipeline.dag_id == EVENTS:
             return self.every("asset", target.pipeline.environment) + encode_segment(target.partition)
+        if target.pipeline.is_rows:  # they stand in the record of their pipeline
+            return self.trigger(Target(target.pipeline.fanned_out, target.partition))
         task = target.pipeline.task
         return f"{self._of_target('task', target)}/{encode_segment(task)}" if task else self._of_target("state", target)
 
@@ -167,6 +169,10 @@ class Keys:
     def triggers_of(self, pipeline: PipelineRef) -> str:
         """The prefix of the keys of all trigger records of a pipeline."""
         return self._of_pipeline("trigger", pipeline) + "/"
+
+    def items_of(self, kind: str, pipeline: PipelineRef) -> str:
+        """The prefix of the keys of a kind of all items of a pipeline: ``state``, ``trigger`` or ``order``."""
+        return self._of_pipeline(kind, pipeline) + "["
 
     def dependencies(self, owner: str) -> str:
         return f"{self.root}dependencies/{encode_segment(owner)}"

@@ -18,6 +18,7 @@ from coordinator.config.credentials import Credential
 from coordinator.config.etcd import EtcdSettings
 from coordinator.errors import ConfigurationError, CredentialUnavailable
 from coordinator.model import bounds
+from coordinator.store.etcd_requests import EtcdRequests
 from coordinator.store.failures import details_of, never_sent, token_refused, translate, without_frames
 from coordinator.store.port import StoreUnavailable
 from coordinator.store.protobuf import import_etcd3
@@ -97,6 +98,8 @@ class Members:
 
     Certificates are read again when a member has failed and their files have changed: an open connection does not need
     them, and a channel of gRPC keeps for ever those that it was made with.
+
+    :ivar requests: what was asked, and how long that took.
     """
 
     def __init__(self, settings: EtcdSettings) -> None:
@@ -106,6 +109,7 @@ class Members:
         if (settings.cert is None) is not (settings.key is None):
             raise ConfigurationError("etcd: cert and key belong together, only one of them is set")
         self.timeout = settings.timeout
+        self.requests = EtcdRequests()
         self._settings = settings
         self._username = settings.username
         source = settings.password_source()
@@ -194,16 +198,22 @@ class Members:
         renewed = False
         while True:
             metadata: Metadata = ()
+            began = monotonic()
             try:
                 metadata = self.metadata(member)
-                return method(member)(request, timeout=self.timeout, metadata=metadata)
+                began = monotonic()  # a login took a time of its own
+                answer = method(member)(request, timeout=self.timeout, metadata=metadata)
+                self.requests.answered(request, answer, seconds=monotonic() - began)
+                return answer
             except grpc.RpcError as error:
                 without_frames(error)
                 if token_refused(details_of(error)) and not renewed and self._username:
                     self.renew_token(metadata)
                     renewed = True
                     continue
-                raise translate(error, doing=doing, endpoint=member.endpoint, within=self.timeout) from error
+                failure = translate(error, doing=doing, endpoint=member.endpoint, within=self.timeout)
+                self.requests.failed(request, failure, seconds=monotonic() - began)
+                raise failure from error
             except ValueError as error:
                 # gRPC raises this on a closed channel; another thread may close it, or replace the certificates.
                 if member in self.all and not self._closed:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from itertools import islice
@@ -137,6 +137,15 @@ class Presence:
     def to_value(self) -> bytes:
         """The bytes for etcd."""
         return json.dumps({name: value for name, value in asdict(self).items() if value is not None}).encode()
+
+
+def owners_with_different_files(presences: Iterable[Presence]) -> dict[str, dict[PresentFile, list[str]]]:
+    """For each owner whose watchers have different files: which watchers, by id, have which."""
+    by_owner: dict[str, dict[PresentFile, list[str]]] = {}
+    for presence in presences:
+        if (file := presence.file) is not None:
+            by_owner.setdefault(file.owner, {}).setdefault(replace(file, problem=None), []).append(presence.id)
+    return {owner: by_file for owner, by_file in sorted(by_owner.items()) if len(by_file) > 1}
 
 
 def place_of(environment: str) -> str:

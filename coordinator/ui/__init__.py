@@ -3,6 +3,7 @@
 ``server``      the process: a socket, TLS, signals
 ``app``         the application: what all addresses have in common
 ``views/``      one module for each view: its addresses under ``/api/v1``, and the paths at which the page shows it
+``live``        what stands in etcd, followed by list and watch: one reading for the whole process
 ``questions``   etcd is asked in threads, by few at a time, within a time limit
 ``answers``     JSON, and errors as JSON
 ``paths``       names in addresses

@@ -15,6 +15,7 @@ from coordinator.model.printable import json_text
 from coordinator.reading.naming import UnknownPartition
 from coordinator.reading.reading import NoSuchRevision, UnknownPipeline
 from coordinator.store.port import AccessDenied, StoreUnavailable
+from coordinator.ui.live import NotRead
 from coordinator.ui.paths import BadAddress
 from coordinator.ui.questions import NoAnswer
 
@@ -73,6 +74,8 @@ def answer_for(error: CoordinatorError, away_since: datetime | None) -> Response
         case StoreUnavailable():
             since = format_instant(away_since) if away_since is not None else None
             return error_answer(HTTPStatus.SERVICE_UNAVAILABLE, "etcd_away", str(error), since=since)
+        case NotRead():
+            return error_answer(HTTPStatus.SERVICE_UNAVAILABLE, "not_read", str(error))
         case NoAnswer():
             return error_answer(HTTPStatus.SERVICE_UNAVAILABLE, error.kind, str(error))
         case AccessDenied():

@@ -19,15 +19,19 @@ from starlette.types import ASGIApp
 from coordinator.config.settings import Settings
 from coordinator.controller.dispatch.dispatcher import limits_by_environment
 from coordinator.errors import CoordinatorError
+from coordinator.store.etcd_requests import EtcdRequests
 from coordinator.store.keys import Keys
 from coordinator.store.port import Store
+from coordinator.store.timings import Timings
 from coordinator.ui.airflow_pages import airflow_pages
 from coordinator.ui.answers import answer_for, error_answer, json_answer
 from coordinator.ui.headers import SecurityHeaders, policy
 from coordinator.ui.hosts import KnownHosts
+from coordinator.ui.live import Live
+from coordinator.ui.metrics import Timed, UiMetrics
 from coordinator.ui.paths import EncodedPaths
 from coordinator.ui.questions import Questions
-from coordinator.ui.views import explain, runs
+from coordinator.ui.views import changes, explain, graph, now, runs
 from coordinator.ui.views.view import Api, Page
 
 _log = structlog.get_logger(__name__)
@@ -37,12 +41,16 @@ STATIC = Path(__file__).with_name("static")
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
-def application(settings: Settings, store: Store) -> ASGIApp:
-    """The application of ``coordinator ui``."""
+def application(settings: Settings, store: Store, live: Live, etcd: EtcdRequests | None = None) -> ASGIApp:
+    """The application of ``coordinator ui``.
+
+    :param live: what follows the same etcd. :param etcd: what the store has asked, for ``/metrics``.
+    """
     ui = settings.ui
     questions = Questions(store, Keys(settings.etcd.prefix))
-    api = Api(questions, limits_by_environment(settings))
+    api = Api(questions, live, limits_by_environment(settings))
     shell = _shell(ui.path)
+    timings = Timings()
 
     def page(status: HTTPStatus = HTTPStatus.OK) -> Response:
         return HTMLResponse(shell, status, _NO_STORE)
@@ -60,9 +68,12 @@ def application(settings: Settings, store: Store) -> ASGIApp:
         return PlainTextResponse("alive\n", headers=_NO_STORE)
 
     routes: Sequence[BaseRoute] = [
-        Route("/", show),
         Route("/healthz", healthz),
+        Route("/metrics", UiMetrics(questions, timings, etcd).show),
         Route("/api/v1/environments", environments),
+        *now.routes(api, settings, show),
+        *changes.routes(api),
+        *graph.routes(api, show),
         *explain.routes(api, show),
         *runs.routes(api, Page(page, ui.path)),
         Mount("/static", StaticFiles(directory=STATIC)),
@@ -79,7 +90,8 @@ def application(settings: Settings, store: Store) -> ASGIApp:
     )
     routed.router.redirect_slashes = False  # it would send people to whatever host they have named
     names = frozenset(listens_as | ({ui.name} if ui.name else set()))
-    return SecurityHeaders(KnownHosts(EncodedPaths(routed, ui.path), names), policy(pages))
+    guarded = SecurityHeaders(KnownHosts(EncodedPaths(routed, ui.path), names), policy(pages))
+    return Timed(guarded, timings, ui.path)
 
 
 Handler = Callable[[Request, Exception], Awaitable[Response]]

@@ -54,6 +54,11 @@ class Questions:
         self._under_way: dict[Hashable, asyncio.Task[Any]] = {}
         self.away_since: datetime | None = None
 
+    @property
+    def under_way(self) -> int:
+        """How many questions are being answered, or wait for a place."""
+        return sum(not task.done() for task in self._under_way.values())
+
     async def ask(self, name: Hashable, question: Question, *, within: float = WITHIN) -> Any:
         """The answer to a question.
 

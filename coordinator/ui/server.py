@@ -17,7 +17,10 @@ from coordinator.config.ui import UiSettings
 from coordinator.controller.http_tls import tls_context
 from coordinator.errors import ConfigurationError
 from coordinator.store.connection import connect
+from coordinator.store.keys import Keys
 from coordinator.ui.app import application
+from coordinator.ui.live import Live
+from coordinator.ui.views import changes
 
 LARGEST_HEAD = 16 * 1024
 """Bytes of the head of a request."""
@@ -26,7 +29,7 @@ MOST_CONNECTIONS = 128
 
 IDLE = 30.0
 """Seconds after which a connection is closed on which nothing else was asked. An answer takes less: see
-:data:`coordinator.ui.questions.WITHIN`."""
+:data:`coordinator.ui.questions.WITHIN`; the stream of :mod:`coordinator.ui.views.changes` ends by itself."""
 
 _END_WITHIN = 2
 """Seconds for answers that are under way when the process is to end."""
@@ -43,8 +46,10 @@ def serve(settings: Settings, listening: Callable[[str], object]) -> None:
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(contextlib.closing(connect(settings.etcd)))
         listener = stack.enter_context(_listener(ui))
+        live = Live(store, Keys(settings.etcd.prefix))
+        stack.enter_context(live.following())
         config = uvicorn.Config(
-            application(settings, store),
+            application(settings, store, live, store.requests),
             http=_Connection,
             h11_max_incomplete_event_size=LARGEST_HEAD,
             timeout_graceful_shutdown=_END_WITHIN,
@@ -83,10 +88,14 @@ class _Connection(H11Protocol):
     def _is_idle(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
 
+    def _follows(self) -> bool:
+        """Whether its answer is the stream of changes, which ends by itself."""
+        return not self._is_idle() and self.cycle.scope["path"].endswith(changes.PATH)
+
     def _close_if_idle(self, before: object) -> None:
         if self.transport.is_closing():
             return
-        if self.cycle is before:
+        if self.cycle is before and not self._follows():
             self.transport.abort()
         else:
             self.loop.call_later(IDLE, self._close_if_idle, self.cycle)

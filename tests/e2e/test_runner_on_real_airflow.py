@@ -38,3 +38,4 @@ def test_the_runners_conversations_hold_on_a_real_airflow(airflow_api: AirflowAp
     passed = re.findall(r"^PASSED (\S+\[real\])$", done.stdout, re.MULTILINE)
     assert any("test_a_created_run_carries_our_token_and_is_found_again" in one for one in passed), passed
     assert any("test_a_clear_makes_a_new_attempt_of_the_same_run" in one for one in passed), passed
+    assert any("test_a_stop_ends_that_attempt_and_no_other" in one for one in passed), passed

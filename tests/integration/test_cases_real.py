@@ -8,9 +8,11 @@ from coordinator.config.etcd import EtcdSettings
 from tests.worlds import (
     asset_wave_cases,
     cases,
+    item_cases,
     partition_cases,
     people_cases,
     retention_cases,
+    retry_cases,
     sensor_cases,
     task_cases,
     wait_cases,
@@ -42,10 +44,22 @@ def test_retention_case(name: str, etcd_settings: EtcdSettings, tmp_path: Path) 
         retention_cases.CASES[name](world)
 
 
+@pytest.mark.parametrize("name", retry_cases.ON_REAL_ETCD)
+def test_retry_case(name: str, etcd_settings: EtcdSettings, tmp_path: Path) -> None:
+    with RealWorld(etcd_settings, tmp_path) as world:
+        retry_cases.CASES[name](world)
+
+
 @pytest.mark.parametrize("name", task_cases.ON_REAL_ETCD)
 def test_task_case(name: str, etcd_settings: EtcdSettings, tmp_path: Path) -> None:
     with RealWorld(etcd_settings, tmp_path) as world:
         task_cases.CASES[name](world)
+
+
+@pytest.mark.parametrize("name", item_cases.ON_REAL_ETCD)
+def test_item_case(name: str, etcd_settings: EtcdSettings, tmp_path: Path) -> None:
+    with RealWorld(etcd_settings, tmp_path) as world:
+        item_cases.CASES[name](world)
 
 
 @pytest.mark.parametrize("name", wait_cases.ON_REAL_ETCD)

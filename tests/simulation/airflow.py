@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from coordinator.runners.port import EnvironmentUnavailable, Outcome, Permit, StartRequest
+from coordinator.runners.port import EnvironmentUnavailable, Outcome, Permit, RunRef, StartRequest
 from tests.airflow_model import bodies
 from tests.airflow_model.rest import Call
 from tests.worlds.simulated_airflow import DirectLine, DirectRunner, SimulatedAirflow
@@ -46,16 +46,32 @@ class WatchedRunner(DirectRunner):
     """:param sending: called with a request that goes out; what changes belongs to it.
 
     :param sent: called when it is over, whatever came of it.
+    :param stopping: as ``sending``, of a request that stops a run.
     """
 
-    def __init__(self, line: FaultyLine, *, sending: Callable[[StartRequest], None], sent: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        line: FaultyLine,
+        *,
+        sending: Callable[[StartRequest], None],
+        sent: Callable[[], None],
+        stopping: Callable[[], None],
+    ) -> None:
         super().__init__(line)
         self._sending = sending
         self._sent = sent
+        self._stopping = stopping
 
     def start(self, request: StartRequest, *, permit: Permit | None = None) -> Outcome:
         self._sending(request)
         try:
             return super().start(request, permit=permit)
+        finally:
+            self._sent()
+
+    def stop(self, ref: RunRef, *, before: datetime | None, permit: Permit | None = None) -> Outcome:
+        self._stopping()
+        try:
+            return super().stop(ref, before=before, permit=permit)
         finally:
             self._sent()

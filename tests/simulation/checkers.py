@@ -24,6 +24,7 @@ from tests.simulation.history import (
     WaitAnswered,
     completion_of,
 )
+from tests.simulation.retries import a_retry_follows_a_failure, only_what_takes_too_long_is_stopped, retry_is_to_come
 from tests.simulation.wiring import Branch, Tree, leaves
 
 SENSORS = "sensors"
@@ -89,7 +90,7 @@ def every_run_has_a_cause(event: Event, history: History) -> None:
     if not isinstance(event, EffectMade) or event.token not in history.intents:
         return
     target, intent = event.target, history.intents[event.token]
-    if target in history.no_cause_asked or intent.record.ordered:
+    if target in history.no_cause_asked or intent.record.ordered or intent.record.retrying:
         return
     consumed = history.consumed.get(target, {})
     for upstream, used in history.in_full(intent.record.inputs).items():
@@ -112,7 +113,8 @@ def nothing_fires_early(event: Event, history: History) -> None:
         return
     used_states = {upstream: used.state.value for upstream, used in inputs.items()}
     late = entry.on_late == "fire" and target not in history.ran
-    if not event.record.ordered and not late and not _holds(entry.tree, target, used_states):
+    asked = event.record.ordered or event.record.retrying
+    if not asked and not late and not _holds(entry.tree, target, used_states):
         raise PromiseBroken(
             "nothing fires early", f"{target}: {sorted(map(str, inputs))} do not make its condition hold"
         )
@@ -175,6 +177,8 @@ def unrest(target: Target, history: History, knows: int) -> str | None:
                 and written.state.attempt.queued_at < record.attempt
             ):
                 return f"{target} was started and has not ended"
+    if retry_is_to_come(target, history, knows):
+        return f"{target} has failed, and is to be started again"
     entry = history.wiring.entries.get(target.pipeline)
     if entry is None or not entry.is_plain:
         return None
@@ -440,4 +444,6 @@ CHECKERS = (
     nothing_is_sent_on_what_has_changed,
     nothing_rests_on_two_attempts,
     runs_come_from_somewhere,
+    a_retry_follows_a_failure,
+    only_what_takes_too_long_is_stopped,
 )

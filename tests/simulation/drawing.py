@@ -45,6 +45,7 @@ class Profile:
     :ivar observed: how often nothing reports in some environments, and the leader observes them.
     :ivar sensors: how often sensors wait inside of runs.
     :ivar assets: how often runs emit asset events, which are handed on and waited for.
+    :ivar retries: how often failed runs are started again, and runs are stopped that take too long.
     :ivar only: the faults there are; all, if none is named.
     """
 
@@ -69,6 +70,7 @@ class Profile:
     observed: float = 0.15
     sensors: float = 0.25
     assets: float = 0.2
+    retries: float = 0.3
     only: tuple[str, ...] = ()
 
 
@@ -91,7 +93,29 @@ def draw(seed: int, profile: Profile = EVERYTHING) -> Plan:
     dice = random.Random(f"assets {seed}")
     if plan.retention is None and dice.random() < profile.assets:
         plan = with_assets(plan, dice)
+    dice = random.Random(f"retries {seed}")
+    if dice.random() < profile.retries:
+        plan = with_retries(plan, dice)
     return plan
+
+
+def with_retries(plan: Plan, dice: random.Random) -> Plan:
+    """The plan with entries whose failed runs are started again, or whose runs are stopped; and more that fail."""
+    document = {}
+    for name, entry in plan.document.items():
+        more: dict[str, Any] = {}
+        if dice.random() < 0.6:
+            more["retries"] = dice.choice((1, 1, 2, 3))
+            if dice.random() < 0.6:
+                more["retry_delay"] = f"{dice.choice((1, 3, 8))} seconds"
+        if dice.random() < 0.25:
+            more["timeout"] = f"{dice.choice((1, 2, 6))} seconds"
+        document[name] = {**entry, **more}
+    episodes = tuple(
+        replace(episode, fails=tuple({*episode.fails, dice.choice(plan.pipelines)})) if dice.random() < 0.5 else episode
+        for episode in plan.episodes
+    )
+    return replace(plan, document=document, episodes=episodes)
 
 
 class _Draw:

@@ -227,6 +227,7 @@ class History:
     :ivar identities: which instances of a task a state was about, by its etcd revision.
     :ivar counts: how often each kind of thing happened.
     :ivar watermarks: how far the partitions of pipelines were removed.
+    :ivar retried: how often each was started again because it had failed, since it was last fired.
     """
 
     checkers: list[Checker] = field(default_factory=list)
@@ -265,6 +266,7 @@ class History:
     identities: dict[tuple[Target, int], str] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     watermarks: dict[PipelineRef, Watermark] = field(default_factory=dict)
+    retried: Counter[Target] = field(default_factory=Counter)
 
     def add(self, event: Event) -> None:
         """:raises PromiseBroken: a checker says so."""
@@ -442,6 +444,8 @@ class History:
 
     def consume(self, target: Target, intent: TriggerRecord) -> None:
         """What a start used is not new any more."""
+        self.retried[target] = self.retried[target] + 1 if intent.retrying else 0
+        self.counts["retry"] += intent.retrying
         self.consume_as(target, self.in_full(intent.inputs))
 
     def consume_as(self, target: Target, inputs: Inputs) -> None:

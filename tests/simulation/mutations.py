@@ -787,6 +787,45 @@ MARKED = Profile(calm=1.0, exact=0.0, acts=20, marks=20, wide=0.0)
 OVERWRITTEN = Profile(calm=0.0, exact=0.2, acts=8, only=("away", "overwrite"), meddling=1.0)
 LIMITED = Profile(calm=0.6, exact=0.2, acts=8, mixed=1.0, limited=1.0)
 
+
+@pytest.mark.promise("retries")
+def failures_seen_below_before_a_retry() -> AbstractContextManager[Any]:
+    real = decide._with_attempts
+
+    def settled(*args: Any) -> Decision:
+        found = real(*args)
+        waits = found.retries and not found.obstacles
+        return structs.replace(found, readiness=Readiness.SETTLED) if waits else found
+
+    return patch.object(decide, "_with_attempts", settled)
+
+
+@pytest.mark.promise("retries")
+def retries_not_counted() -> AbstractContextManager[Any]:
+    real = records._started
+
+    def forgetful(record: TriggerRecord, *args: Any) -> TriggerRecord:
+        return structs.replace(real(record, *args), retried=0)
+
+    return patch.object(records, "_started", forgetful)
+
+
+@pytest.mark.promise("retries")
+def retries_without_delay() -> AbstractContextManager[Any]:
+    return _node_changed(lambda node: replace(node, downstream=replace(node.downstream, retry_delay=timedelta(0))))
+
+
+@pytest.mark.promise("timeouts")
+def stopped_too_early() -> AbstractContextManager[Any]:
+    def shorter(node: Node) -> Node:
+        limit = node.downstream.timeout
+        return replace(node, downstream=replace(node.downstream, timeout=limit / 4 if limit else None))
+
+    return _node_changed(shorter)
+
+
+RETRIED = Profile(retries=1.0, calm=0.6)
+
 MUTATIONS: dict[str, tuple[Mutation, Profile | Callable[[int], Plan]]] = {
     mutation.__name__: (mutation, drawn)
     for mutation, drawn in (
@@ -866,6 +905,10 @@ MUTATIONS: dict[str, tuple[Mutation, Profile | Callable[[int], Plan]]] = {
         (events_sent_again_without_asking, ASSETS_IN_STORMS),
         (events_of_one_origin_apart, PEOPLE_AND_ASSETS),
         (unanswered_events_given_up, ASSETS_IN_STORMS),
+        (failures_seen_below_before_a_retry, RETRIED),
+        (retries_not_counted, RETRIED),
+        (retries_without_delay, RETRIED),
+        (stopped_too_early, RETRIED),
     )
 }
 

@@ -14,6 +14,7 @@ from datetime import datetime
 from coordinator.model.references import PipelineRef, Target
 from tests.simulation.checkers import MET
 from tests.simulation.history import Completion, History
+from tests.simulation.retries import retry_is_to_come
 from tests.simulation.tasks import outcome_of, task_of
 from tests.simulation.wiring import Branch, Entry, Leaf, Tree, Wiring, leaves
 
@@ -28,6 +29,7 @@ class Facts:
     :ivar states: the completion, and the etcd revision of it.
     :ivar ended_at: of tasks.
     :ivar heard_of: everything that has a state, a record or an order.
+    :ivar to_retry: what has failed, and is to be started again.
     """
 
     states: dict[Target, tuple[Completion, int]]
@@ -38,6 +40,7 @@ class Facts:
     orders: dict[Target, str]
     heard_of: set[Target]
     skipped: set[Target]
+    to_retry: set[Target] = field(default_factory=set)
     ended_at: dict[Completion, datetime | None] = field(default_factory=dict)
 
     @classmethod
@@ -56,6 +59,7 @@ class Facts:
             orders={target: order for target, (order, _) in history.orders.items()},
             heard_of=history.targets(),
             skipped=set(history.skipped),
+            to_retry={target for target in history.states if retry_is_to_come(target, history)},
             ended_at={
                 (run_id, truth.identity, str(truth.state)): history.at(task, truth.ended_at) if truth.ended_at else None
                 for (task, run_id), truth in history.tasks.now.items()
@@ -170,7 +174,12 @@ class _Foresight:
         ignores = entry is not None and entry.rerun == "ignore" and target in facts.ran and order != "rerun"
         ignores = ignores or (target in facts.skipped and order != "rerun")
         waits = entry is not None and entry.rerun == "hold" and target in facts.ran and order is None
-        if due and not ignores and (pipeline in facts.held or waits):
+        if target in facts.to_retry and not (due and not ignores and not waits):
+            if pipeline in facts.held:
+                forecast.stuck.add(target)
+            else:
+                forecast.starts[target] = forecast.starts.get(target, 0) + 1
+        elif due and not ignores and (pipeline in facts.held or waits):
             forecast.stuck.add(target)
         elif due:
             consumed = facts.consumed.setdefault(target, {})
@@ -264,9 +273,10 @@ def _at_least(n: int, verdicts: list[_Verdict]) -> _Verdict:
 def countable(wiring: Wiring, *, refused: set[PipelineRef]) -> set[PipelineRef]:
     """The pipelines of which the oracle can say how often they run.
 
-    Not ``settle: direct``; not what stands on the newest partition of another, for which of several comes last nobody
-    can say; not what hangs on the time that it takes; nothing below these. Nor what need not wait for one that its
-    environment refused for a while: it may go without, and once more with it.
+    Not ``settle: direct``; not what is started again when it fails, or stopped; not what stands on the newest partition
+    of another, for which of several comes last nobody can say; not what hangs on the time that it takes; nothing below
+    these. Nor what need not wait for one that its environment refused for a while: it may go without, and once more
+    with it.
 
     :param refused: what was blocked on the way.
     """
@@ -281,6 +291,8 @@ def countable(wiring: Wiring, *, refused: set[PipelineRef]) -> set[PipelineRef]:
             entry.settle == "direct"
             or entry.on_late != "show"
             or entry.catchup != "all"
+            or entry.retries
+            or entry.timeout is not None
             or newest
             or _reaches(entry.tree, vague)
         ):

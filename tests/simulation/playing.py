@@ -202,6 +202,8 @@ class _Play:
         ]
         if busy:
             raise PromiseBroken("rest has reasons", f"at rest, and yet busy: {_named(busy)}")
+        if due := {name: count for name, count in leader.reconciler.measures().due.items() if count}:
+            raise PromiseBroken("rest has reasons", f"at rest, and yet measured as due: {due}")
         shown = {target for target in unsettled if not target.pipeline.task and target.pipeline.dag_id != SENSORS_DAG}
         if stuck != shown:
             raise PromiseBroken("rest has reasons", f"stuck: {_named(shown)}; reasons there are for: {_named(stuck)}")

@@ -56,6 +56,7 @@ from tests.simulation.history import (
 )
 from tests.simulation.plan import Plan
 from tests.simulation.process import LEASE, Killed, Point, WatcherProcess, leader_of
+from tests.simulation.retries import STOPPED
 from tests.simulation.sensors import DAG as SENSORS_DAG
 from tests.simulation.sensors import Sensors
 from tests.simulation.tasks import outcomes
@@ -135,6 +136,7 @@ class Stage:
         self.changed_at = self.clock.seconds
         self.reports = _OwnStore(self, "reporter")
         self._sending: tuple[WatcherProcess, StartRequest] | None = None
+        self._stopping: WatcherProcess | None = None
         self._by_hand = False
         self._may_send_until: dict[str, float] = {}
         self.airflows = {name: self._airflow(name) for name in ENVIRONMENTS}
@@ -416,6 +418,9 @@ class Stage:
                     self._acted(environment, change.before, change.run)
             case What.BEGUN | What.ENDED:
                 self._ran(environment, change.run, by="itself")
+            case What.SET if self._stopping is not None and not self._by_hand:
+                leads = self.may_send(self._stopping)
+                self._ran(environment, change.run, by="the leader" if leads else self._stopping.name)
             case What.SET:
                 self._ran(environment, change.run, by=PERSON)
 
@@ -459,8 +464,11 @@ class Stage:
         def sending(request: StartRequest) -> None:
             self._sending = process, request
 
+        def stopping() -> None:
+            self._stopping = process
+
         def sent() -> None:
-            self._sending = None
+            self._sending = self._stopping = None
             self.pass_point(process, Point.AFTER_REQUEST)
 
         line = FaultyLine(
@@ -468,7 +476,7 @@ class Stage:
             lambda question: self.faults.of_request(environment, question),
             self.clock.now,
         )
-        return WatchedRunner(line, sending=sending, sent=sent)
+        return WatchedRunner(line, sending=sending, sent=sent, stopping=stopping)
 
     def _acted(self, environment: str, before: ObservedRun | None, run: ObservedRun) -> None:
         assert self._sending is not None
@@ -558,7 +566,9 @@ class Stage:
         """A run has changed its state: Airflow tells its listeners."""
         self.changed_at = self.clock.seconds
         target = target_of(environment, run)
-        what = "set by hand" if by == PERSON else "begun" if run.state is State.RUNNING else "ended"
+        what = "begun" if run.state is State.RUNNING else "ended"
+        if by != "itself":
+            what = "set by hand" if by == PERSON else STOPPED
         self.history.add(RunChanged(self.clock.seconds, target, what, run, by))
         if environment in self.plan.observed:
             self.note("state that nothing reports")

@@ -152,6 +152,9 @@ class Entry:
     on_late: str
     max_in_flight: int | None = None
     catchup: str = "all"
+    retries: int = 0
+    retry_delay: float = 0.0
+    timeout: float | None = None
 
     @property
     def is_plain(self) -> bool:
@@ -164,6 +167,11 @@ class Entry:
             and all(leaf.is_plain for leaf in leaves(self.tree))
             and _needs_all(self.tree)
         )
+
+
+def seconds_in(duration: str | None) -> float | None:
+    """Of ``n seconds``."""
+    return None if duration is None else float(duration.split()[0])
 
 
 def _needs_all(tree: Tree) -> bool:
@@ -204,6 +212,9 @@ class Wiring:
                 entry.get("on_late", "show"),
                 entry.get("max_in_flight"),
                 entry.get("catchup", "all"),
+                entry.get("retries", 0),
+                seconds_in(entry.get("retry_delay")) or 0.0,
+                seconds_in(entry.get("timeout")),
             )
             for name, entry in document.items()
         }

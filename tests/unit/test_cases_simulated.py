@@ -10,9 +10,11 @@ from tests.worlds import (
     asset_wave_cases,
     cases,
     condition_cases,
+    item_cases,
     partition_cases,
     people_cases,
     retention_cases,
+    retry_cases,
     sensor_cases,
     task_cases,
     wait_cases,
@@ -50,6 +52,16 @@ def test_task_case(name: str) -> None:
     task_cases.CASES[name](SimulatedWorld())
 
 
+@pytest.mark.parametrize("name", item_cases.CASES)
+def test_item_case(name: str) -> None:
+    item_cases.CASES[name](SimulatedWorld())
+
+
+@pytest.mark.parametrize("name", item_cases.ON_REAL_ETCD)
+def test_item_case_where_nothing_reports(name: str) -> None:
+    item_cases.CASES[name](SimulatedWorld(observed=True))
+
+
 @pytest.mark.parametrize("name", wait_cases.CASES)
 def test_wait_case(name: str) -> None:
     wait_cases.CASES[name](SimulatedWorld())
@@ -63,6 +75,11 @@ def test_sensor_case(name: str) -> None:
 @pytest.mark.parametrize("name", retention_cases.CASES)
 def test_retention_case(name: str) -> None:
     retention_cases.CASES[name](SimulatedWorld())
+
+
+@pytest.mark.parametrize("name", retry_cases.CASES)
+def test_retry_case(name: str) -> None:
+    retry_cases.CASES[name](SimulatedWorld())
 
 
 @pytest.mark.parametrize("name", asset_upstream_cases.CASES)

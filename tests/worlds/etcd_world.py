@@ -61,7 +61,7 @@ class EtcdWorld(World):
         present = self.store.get(self.keys.state(where))
         signature = Signature("it", datetime.now(UTC), "a test")
         looked_at = present.mod_revision if present is not None else 0
-        marked = mark(self.store, self.keys, where, State(state), signature, looked_at=looked_at)
+        marked = mark(self.store, self.keys, where, State(state), signature, looked_at=looked_at, confirm=True)
         self.watermark = max(self.watermark, marked.revision)
 
     def delete_state(self, name: str, *, partition: str = PARTITION) -> None:

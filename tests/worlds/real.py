@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from coordinator.config.airflow import AirflowSettings
 from coordinator.config.etcd import EtcdSettings
+from coordinator.config.items import RowFiles
 from coordinator.config.publication import PublicationSettings
 from coordinator.config.retention import RetentionSettings
 from coordinator.config.settings import Settings
@@ -29,7 +31,8 @@ from coordinator.store.keys import Keys
 from tests.airflow_model.runs import Partitioning, Run
 from tests.standin.airflow import StandInAirflow
 from tests.worlds.etcd_world import EtcdWorld
-from tests.worlds.simulated_airflow import logical_date_of, partition_of
+from tests.worlds.files import as_bytes
+from tests.worlds.simulated_airflow import dag_of, logical_date_of, name_of, partition_of
 from tests.worlds.world import PARTITION
 
 PATIENCE = 30.0
@@ -134,6 +137,7 @@ class RealWorld(EtcdWorld):
                 )
                 for name, airflow in self.airflows.items()
             },
+            items={"tables": RowFiles(directory=_made(directory.absolute() / "tables"))},
             watcher=WatcherSettings(
                 lease_ttl=2,
                 look_timeout=0.5,
@@ -195,6 +199,16 @@ class RealWorld(EtcdWorld):
         self._await(published, "the document is published")
         self.settle()
 
+    def rows(self, content: object, *, partition: str = PARTITION) -> None:
+        source = self.settings.items["tables"]
+        path = source.directory / (quote(partition, safe=":+~") + ".json")
+        if content is None:
+            path.unlink(missing_ok=True)
+        else:
+            whole = path.with_suffix(".new")
+            whole.write_bytes(as_bytes(content))
+            whole.rename(path)
+
     def by_hand(self, *names: str) -> None:
         self._by_hand.update(names)
         for name in names:
@@ -223,12 +237,12 @@ class RealWorld(EtcdWorld):
 
     def clear(self, name: str, *, partition: str = PARTITION) -> None:
         airflow, dag_id = self._of(name)
-        airflow.clear_by_hand(dag_id, self._newest(name, partition).run_id)
+        airflow.clear_by_hand(dag_of(dag_id), self._newest(name, partition).run_id)
 
     def newest_run(self, name: str, partition: str) -> Run:
         airflow, dag_id = self._of(name)
         with airflow.changed:
-            return airflow.model.get(dag_id, self._newest(name, partition).run_id)
+            return airflow.model.get(dag_of(dag_id), self._newest(name, partition).run_id)
 
     def all_below(self, name: str, task: str) -> set[str]:
         airflow, dag_id = self._of(name)
@@ -246,30 +260,30 @@ class RealWorld(EtcdWorld):
     def task(self, name: str, task_id: str, *states: str | None, partition: str = PARTITION) -> None:
         airflow, dag_id = self._of(name)
         with airflow.changed:
-            airflow.model.set_task(dag_id, self._newest(name, partition).run_id, task_id, *states)
+            airflow.model.set_task(dag_of(dag_id), self._newest(name, partition).run_id, task_id, *states)
 
     def clear_tasks(self, name: str, *task_ids: str, partition: str = PARTITION) -> None:
         airflow, dag_id = self._of(name)
         with airflow.changed:
-            airflow.model.clear_tasks(dag_id, self._newest(name, partition).run_id, task_ids)
+            airflow.model.clear_tasks(dag_of(dag_id), self._newest(name, partition).run_id, task_ids)
 
     def start(self, name: str, *, partition: str = PARTITION, run_id: str | None = None) -> None:
         airflow, dag_id = self._of(name)
-        airflow.start(dag_id, run_id or self._newest(name, partition, State.QUEUED).run_id)
+        airflow.start(dag_of(dag_id), run_id or self._newest(name, partition, State.QUEUED).run_id)
 
     def finish(
         self, name: str, state: str = "success", *, partition: str = PARTITION, run_id: str | None = None
     ) -> None:
         airflow, dag_id = self._of(name)
-        airflow.finish(dag_id, run_id or self._newest(name, partition, State.RUNNING).run_id, State(state))
+        airflow.finish(dag_of(dag_id), run_id or self._newest(name, partition, State.RUNNING).run_id, State(state))
 
     def set_state(self, name: str, state: str, *, partition: str = PARTITION) -> None:
         airflow, dag_id = self._of(name)
-        airflow.set_state(dag_id, self._newest(name, partition).run_id, State(state))
+        airflow.set_state(dag_of(dag_id), self._newest(name, partition).run_id, State(state))
 
     def delete_run(self, name: str, *, partition: str = PARTITION) -> None:
         airflow, dag_id = self._of(name)
-        airflow.delete(dag_id, self._newest(name, partition).run_id)
+        airflow.delete(dag_of(dag_id), self._newest(name, partition).run_id)
 
     def down(self, environment: str) -> None:
         self._down.add(environment)
@@ -348,12 +362,14 @@ class RealWorld(EtcdWorld):
 
     def runs(self, name: str, *, partition: str = PARTITION) -> int:
         airflow, dag_id = self._of(name)
-        history = [run for run in airflow.history if run.dag_id == dag_id and partition_of(run) == partition]
+        history = [run for run in airflow.history if name_of(run) == dag_id and partition_of(run) == partition]
         return sum(run.state is State.RUNNING for run in history)
 
     def all_runs(self, name: str, *, partition: str = PARTITION) -> list[ObservedRun]:
         airflow, dag_id = self._of(name)
-        return [run for run in airflow.runs(dag_id) if partition_of(run) == partition]
+        return [
+            run for run in airflow.runs(dag_of(dag_id)) if name_of(run) == dag_id and partition_of(run) == partition
+        ]
 
     def requests(self, name: str, *, partition: str = PARTITION) -> int:
         airflow, dag_id = self._of(name)
@@ -378,8 +394,8 @@ class RealWorld(EtcdWorld):
     def _rests(self) -> bool:
         for environment, airflow in self.airflows.items():
             with airflow.changed:
-                unfinished = (str(PipelineRef(environment, run.dag_id)) for run in airflow.model.unfinished())
-                waiting = [name for name in unfinished if name not in self._by_hand]
+                unfinished = [PipelineRef(environment, run.dag_id) for run in airflow.model.unfinished()]
+                waiting = [one for one in unfinished if str(one) not in self._by_hand]
                 if waiting or self._reported[environment] < len(airflow.history):
                     return False
         watcher = self.watcher  # another thread may end it meanwhile
@@ -409,7 +425,7 @@ class RealWorld(EtcdWorld):
             with self.airflows[name].changed:
                 runs = [*self.airflows[name].model.runs.values()]
             for run in runs:
-                found = self.store.get(self.keys.state(Target(PipelineRef(name, run.dag_id), partition_of(run))))
+                found = self.store.get(self.keys.state(Target(PipelineRef(name, name_of(run)), partition_of(run))))
                 state = read_run_state(found.value) if found is not None else None
                 if isinstance(state, RunState) and state.attempt.run_id == run.run_id and state.state is not run.state:
                     return False
@@ -448,14 +464,14 @@ class RealWorld(EtcdWorld):
         airflow, dag_id = self._of(name)
         found = [
             run
-            for run in airflow.runs(dag_id)
-            if partition_of(run) == partition and (not states or run.state in states)
+            for run in airflow.runs(dag_of(dag_id))
+            if name_of(run) == dag_id and partition_of(run) == partition and (not states or run.state in states)
         ]
         assert found, f"no run of {name} in {partition} that is {' or '.join(states) or 'there'}"
         return max(found, key=lambda run: run.queued_at.timestamp() if run.queued_at else 0.0)
 
     def _report(self, environment: str, run: ObservedRun) -> None:
-        pipeline = PipelineRef(environment, run.dag_id)
+        pipeline = PipelineRef(environment, name_of(run))
         queued_at = run.start_date or run.end_date if self._old else shown_queued_at(run.queued_at, run.end_date)
         document = RunStateDocument(
             state=run.state,
@@ -474,6 +490,11 @@ class RealWorld(EtcdWorld):
         return self.airflows[pipeline.environment], pipeline.dag_id
 
 
+def _made(directory: Path) -> Path:
+    directory.mkdir(exist_ok=True)
+    return directory
+
+
 def _written(path: Path, text: str) -> Path:
     path.write_text(text)
     return path
@@ -489,7 +510,11 @@ def _names_in(document: object) -> set[str]:
         case {"asset": _}:
             return set()
         case dict():
-            inner = {key: value for key, value in document.items() if key not in ("at_least", "rerun", "settle")}
+            inner = {
+                key: value
+                for key, value in document.items()
+                if key not in ("at_least", "rerun", "settle", "items", "conf")
+            }
             keys = set(inner) - {"upstream", "any", "all", "of", "pipeline", "on"}
             return keys.union(*(_names_in(value) for value in inner.values()))
     return set()

@@ -38,7 +38,16 @@ from coordinator.store.reflector import Reflector
 from tests.airflow_model.assets import AssetEvent
 from tests.airflow_model.runs import Change, Partitioning, Run, What
 from tests.worlds.etcd_world import EtcdWorld
-from tests.worlds.simulated_airflow import DirectLine, DirectRunner, SimulatedAirflow, logical_date_of, partition_of
+from tests.worlds.files import FilesInMemory
+from tests.worlds.simulated_airflow import (
+    DirectLine,
+    DirectRunner,
+    SimulatedAirflow,
+    dag_of,
+    logical_date_of,
+    name_of,
+    partition_of,
+)
 from tests.worlds.world import PARTITION
 
 EPOCH = datetime(2026, 11, 21, tzinfo=UTC)
@@ -91,6 +100,7 @@ class SimulatedWatcher:
             executor=self,
             guard=self._guard,
             now=world.clock.now,
+            files=world.files,
         )
         self.reconciler = Reconciler(
             store=self._store,
@@ -173,6 +183,7 @@ class SimulatedWorld(EtcdWorld):
         self.retention: RetentionSettings | None = None
         self.publication = PublicationSettings()
         self.allows_mistakes = False
+        self.files = FilesInMemory()
         self.airflows: dict[str, SimulatedAirflow] = {}
         for environment in environments:
             self.airflows[environment] = SimulatedAirflow(
@@ -208,6 +219,9 @@ class SimulatedWorld(EtcdWorld):
         publication = publish(parsed, previous, present.mod_revision if present is not None else 0, terms)
         self.write(Put(key, dump_publication(publication)))
 
+    def rows(self, content: object, *, partition: str = PARTITION) -> None:
+        self.files.put(partition, content)
+
     def by_hand(self, *names: str) -> None:
         self._by_hand.update(names)
 
@@ -233,7 +247,7 @@ class SimulatedWorld(EtcdWorld):
 
     def clear(self, name: str, *, partition: str = PARTITION) -> None:
         airflow, dag_id = self._of(name)
-        airflow.clear(dag_id, airflow.newest(dag_id, partition).run_id)
+        airflow.clear(dag_of(dag_id), airflow.newest(dag_id, partition).run_id)
 
     def newest_run(self, name: str, partition: str) -> Run:
         airflow, dag_id = self._of(name)
@@ -249,31 +263,31 @@ class SimulatedWorld(EtcdWorld):
 
     def task(self, name: str, task_id: str, *states: str | None, partition: str = PARTITION) -> None:
         airflow, dag_id = self._of(name)
-        airflow.set_task(dag_id, airflow.newest(dag_id, partition).run_id, task_id, *states)
+        airflow.set_task(dag_of(dag_id), airflow.newest(dag_id, partition).run_id, task_id, *states)
 
     def clear_tasks(self, name: str, *task_ids: str, partition: str = PARTITION) -> None:
         airflow, dag_id = self._of(name)
-        airflow.clear_tasks(dag_id, airflow.newest(dag_id, partition).run_id, task_ids)
+        airflow.clear_tasks(dag_of(dag_id), airflow.newest(dag_id, partition).run_id, task_ids)
 
     def start(self, name: str, *, partition: str = PARTITION, run_id: str | None = None) -> None:
         airflow, dag_id = self._of(name)
-        airflow.begin(dag_id, run_id or airflow.newest(dag_id, partition, State.QUEUED).run_id)
+        airflow.begin(dag_of(dag_id), run_id or airflow.newest(dag_id, partition, State.QUEUED).run_id)
         self._turn_all()
 
     def finish(
         self, name: str, state: str = "success", *, partition: str = PARTITION, run_id: str | None = None
     ) -> None:
         airflow, dag_id = self._of(name)
-        airflow.end(dag_id, run_id or airflow.newest(dag_id, partition, State.RUNNING).run_id, State(state))
+        airflow.end(dag_of(dag_id), run_id or airflow.newest(dag_id, partition, State.RUNNING).run_id, State(state))
         self._turn_all()
 
     def set_state(self, name: str, state: str, *, partition: str = PARTITION) -> None:
         airflow, dag_id = self._of(name)
-        airflow.set_state(dag_id, airflow.newest(dag_id, partition).run_id, State(state))
+        airflow.set_state(dag_of(dag_id), airflow.newest(dag_id, partition).run_id, State(state))
 
     def delete_run(self, name: str, *, partition: str = PARTITION) -> None:
         airflow, dag_id = self._of(name)
-        airflow.delete(dag_id, airflow.newest(dag_id, partition).run_id)
+        airflow.delete(dag_of(dag_id), airflow.newest(dag_id, partition).run_id)
 
     def down(self, environment: str) -> None:
         self.airflows[environment].is_down = True
@@ -358,7 +372,7 @@ class SimulatedWorld(EtcdWorld):
 
     def all_runs(self, name: str, *, partition: str = PARTITION) -> list[ObservedRun]:
         airflow, dag_id = self._of(name)
-        return [run for run in airflow.runs.values() if run.dag_id == dag_id and partition_of(run) == partition]
+        return [run for run in airflow.runs.values() if name_of(run) == dag_id and partition_of(run) == partition]
 
     def requests(self, name: str, *, partition: str = PARTITION) -> int:
         airflow, dag_id = self._of(name)
@@ -395,8 +409,8 @@ class SimulatedWorld(EtcdWorld):
     def _airflow_goes_on(self) -> bool:
         for environment, airflow in self.airflows.items():
             for run in airflow.unfinished():
-                name = str(PipelineRef(environment, run.dag_id))
-                if name in self._by_hand or airflow.is_down:
+                pipeline = PipelineRef(environment, name_of(run))
+                if not self._by_hand.isdisjoint((str(pipeline), str(pipeline.fanned_out))) or airflow.is_down:
                     continue
                 if run.state is State.QUEUED:
                     airflow.begin(run.dag_id, run.run_id)
@@ -413,7 +427,7 @@ class SimulatedWorld(EtcdWorld):
         """As a listener would."""
         if environment in self._silent or run.state is State.QUEUED:
             return
-        pipeline = PipelineRef(environment, run.dag_id)
+        pipeline = PipelineRef(environment, name_of(run))
         document = RunStateDocument(
             state=run.state,
             run_id=run.run_id,

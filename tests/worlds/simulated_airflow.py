@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 from urllib.parse import unquote
 
-from coordinator.model.partitions.instants import parse_instant, partition_of_run
+from coordinator.model.partitions.instants import dag_or_item, parse_instant, partition_of_run
+from coordinator.model.references import PipelineRef
 from coordinator.model.runstate import State
-from coordinator.runners.airflow import assets, changes, looking, starting
+from coordinator.runners.airflow import assets, changes, looking, starting, stopping
 from coordinator.runners.airflow.answers import Answer
 from coordinator.runners.airflow.assets import KnownAssets
 from coordinator.runners.airflow.client import AirflowClient
@@ -28,6 +29,7 @@ from coordinator.runners.port import (
     Outcome,
     Permit,
     RunOrTask,
+    RunRef,
     StartRequest,
 )
 from tests.airflow_model.rest import Call, RestApi, kind_of
@@ -64,14 +66,14 @@ class SimulatedAirflow(Airflow):
         found = [
             run
             for run in self.runs.values()
-            if run.dag_id == dag_id and partition_of(run) == partition and (not states or run.state in states)
+            if name_of(run) == dag_id and partition_of(run) == partition and (not states or run.state in states)
         ]
         assert found, f"no run of {dag_id} in {partition} that is {' or '.join(states) or 'there'}"
         return max(found, key=lambda run: run.queued_at or datetime.min)
 
     def _count(self, change: Change) -> None:
         if change.what is What.BEGUN:
-            self.started.append((change.run.dag_id, partition_of(change.run)))
+            self.started.append((name_of(change.run), partition_of(change.run)))
         self._told(change)
 
 
@@ -95,6 +97,12 @@ class DirectLine:
             permit(0.0)
         return self._exchange("POST", path, body=json.loads(json.dumps(body)))  # nothing is shared
 
+    def patch(self, path: str, body: Mapping[str, Any], *, deadline: Deadline, permit: Permit | None = None) -> Answer:
+        del deadline
+        if permit is not None:
+            permit(0.0)
+        return self._exchange("PATCH", path, body=dict(body))
+
     def carry(self, question: str, call: Call) -> tuple[int, Any]:
         """Bring a request there, and its answer back. :raises EnvironmentUnavailable: there is none."""
         del question
@@ -108,7 +116,7 @@ class DirectLine:
             made = body if "dag_run_id" in body else next(iter(body["task_instances"]), None)
             if made is not None:
                 run = self.airflow.get(made["dag_id"], made["dag_run_id"])
-                self.airflow.effects.append((run.dag_id, partition_of(run)))
+                self.airflow.effects.append((name_of(run), partition_of(run)))
         return status, body
 
     def _exchange(self, method: str, path: str, **more: Any) -> Answer:
@@ -147,6 +155,9 @@ class DirectRunner:
         del timeout
         return changes.changed_runs(self._client, since, place, FAR)
 
+    def stop(self, ref: RunRef, *, before: datetime | None, permit: Permit | None = None) -> Outcome:
+        return stopping.stop(self._client, ref, before, FAR, permit)
+
     def check(self, dag_ids: Sequence[str], *, tasks: Mapping[str, Collection[str]] = NO_TASKS) -> EnvironmentReport:
         del tasks
         del dag_ids
@@ -160,6 +171,16 @@ def partition_of(run: ObservedRun) -> str:
     return partition_of_run(
         run_id=run.run_id, logical_date=run.logical_date, partition_key=run.partition_key, conf=run.conf
     )
+
+
+def name_of(run: ObservedRun) -> str:
+    """The name of its pipeline, without the environment: its DAG, or an item of it."""
+    return dag_or_item(run.dag_id, run.run_id, dict(run.conf))
+
+
+def dag_of(name: str) -> str:
+    """The DAG of a pipeline that is named so."""
+    return PipelineRef("", name).run_dag_id
 
 
 def logical_date_of(partition: str) -> datetime | None:

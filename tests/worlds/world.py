@@ -134,6 +134,11 @@ class World(ABC):
         """A person, or maintenance, deletes the newest run in the environment."""
 
     @abstractmethod
+    def rows(self, content: object, *, partition: str = PARTITION) -> None:
+        """The file of a partition in the source ``tables`` has this content from now on: JSON values, or a text as it
+        is; ``None``: there is no file."""
+
+    @abstractmethod
     def hold(self, name: str) -> None: ...
 
     @abstractmethod

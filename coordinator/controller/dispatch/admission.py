@@ -147,7 +147,8 @@ class Admission:
         :returns: the targets that have to enter again.
         """
         changed = self._pipelines.keys() ^ limits.keys()
-        again = [one for one in (*self._waiting, *self._admitted) if one.pipeline in changed] if changed else []
+        waiting = (*self._waiting, *self._admitted)
+        again = [one for one in waiting if one.pipeline.fanned_out in changed] if changed else []
         for target in again:
             self.leave(target)
         for pipeline in changed - limits.keys():
@@ -177,7 +178,7 @@ class Admission:
     # -- private ---------------------------------------------------------------------------------------------------
 
     def _limits(self, target: Target) -> Iterator[Gate]:
-        if (gate := self._pipelines.get(target.pipeline)) is not None:
+        if (gate := self._pipelines.get(target.pipeline.fanned_out)) is not None:
             yield gate
         yield self._environment
 
@@ -207,8 +208,8 @@ class Admission:
     def _make_room(self, gate: Gate, target: Target) -> None:
         if target in gate.inside:
             gate.inside.discard(target)
-            if gate.line and target.pipeline in self._pipelines:
-                self._loosened[target.pipeline] = self._pipelines[target.pipeline]
+            if gate.line and (pipeline := target.pipeline.fanned_out) in self._pipelines:
+                self._loosened[pipeline] = self._pipelines[pipeline]
 
 
 def pipeline_limits(graph: Graph, environment: str) -> dict[PipelineRef, int]:

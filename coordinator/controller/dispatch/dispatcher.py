@@ -28,6 +28,7 @@ from coordinator.controller.dispatch.jobs import (
     Guard,
     LookDone,
     RequestJob,
+    StopJob,
     changes_job,
     look_job,
 )
@@ -44,10 +45,13 @@ from coordinator.runners.port import (
     NotHappened,
     Refused,
     RequestRefused,
+    RowsRead,
     Runner,
     RunOrTask,
+    RunRef,
     StartRequest,
 )
+from coordinator.store.timings import Timings
 
 PREFETCH = 4
 """So many times the requests that run at once have a slot: the intents of several are written in one transaction."""
@@ -106,6 +110,7 @@ class Dispatcher:
     :ivar last_error: what the environment last said instead of an answer.
     :ivar looks_sent: how many looks have gone out.
     :ivar answers: counts of outcomes, by what was done and how it ended.
+    :ivar timings: how long what went out took, by what was done.
     :ivar known_revision: the latest of etcd that was known when requests were sent last.
     :ivar term: the term (create revision of the leader key) in which requests are decided.
     """
@@ -137,6 +142,7 @@ class Dispatcher:
         self._unanswered = ""
         self.looks_sent = 0
         self.answers: Counter[tuple[str, str]] = Counter()
+        self.timings = Timings()
         self.known_revision = 0
         self.term: int | None = None
         self.admission = Admission(
@@ -144,8 +150,8 @@ class Dispatcher:
             max_runs_in_flight=limits.max_runs_in_flight,
             max_starts_per_minute=limits.max_starts_per_minute,
         )
-        self._jobs: deque[RequestJob] = deque()
-        self._under_way: dict[tuple[Target, str], RequestJob] = {}
+        self._jobs: deque[RequestJob | StopJob] = deque()
+        self._under_way: dict[tuple[Target, str], RequestJob | StopJob] = {}
         self._looks = LookQueue()
 
     # -- who may go ------------------------------------------------------------------------------------------------
@@ -173,6 +179,13 @@ class Dispatcher:
     def ask(self, target: Target, request: StartRequest) -> None:
         """Ask what became of a request, as soon as a question may go."""
         self._jobs.append(RequestJob(target, request, Effect.ASK))
+
+    def stop(self, target: Target, ref: RunRef, *, before: datetime | None) -> None:
+        """Stop an attempt of a run, as soon as that may go. :param before: ``queued_at`` of the attempt."""
+        job = StopJob(target, ref, before)
+        if job.key not in self._under_way:
+            self._jobs = deque(one for one in self._jobs if one.key != job.key)
+            self._jobs.append(job)
 
     def recall(self, target: Target, token: str) -> None:
         """The decision has changed: do not send this request. If it can still be stopped, its answer says so."""
@@ -214,14 +227,19 @@ class Dispatcher:
             self.last_error = None
         failed = isinstance(message.error, EnvironmentUnavailable)
         answered = message.error is None or isinstance(message.error, RequestRefused)
-        self.answers[_doing(message), _ending(message)] += 1
+        doing, ending = _doing(message), _ending(message)
+        self.answers[doing, ending] += 1
+        if ending != "not_sent":
+            self.timings.note(doing, seconds=message.seconds)
         if isinstance(message, LookDone):
             self._looks.finished(message)
             if failed or answered:
                 self._look_failures = self._look_failures + 1 if failed else 0
                 self.look_not_before = now + self._backoff.pause(self._look_failures) if failed else 0.0
             return
-        self._under_way.pop((message.target, message.token), None)
+        job = self._under_way.pop((message.target, message.token), None)
+        if isinstance(job, RequestJob) and job.request.rows is not None:
+            return  # the environment was not asked
         if failed or answered:
             if failed:
                 self._unanswered_since = self._unanswered_since if self.failures else now
@@ -236,6 +254,11 @@ class Dispatcher:
         if not (waits and self.failures) or now - self._unanswered_since < AWAY_AFTER:
             return None
         return f"it has not answered any request for more than a minute: {self._unanswered}"
+
+    @property
+    def present_error(self) -> str | None:
+        """What the environment last said instead of an answer, while this watcher leads; ``None``: it answers."""
+        return self.last_error if self.term is not None else None
 
     def look(self, one: RunOrTask, *, timeout: float, followed: bool = False) -> None:
         """Look at a run or a task with one of the next looks.
@@ -269,12 +292,13 @@ class Dispatcher:
         return now >= self.look_not_before
 
     def measures(self) -> EnvironmentMeasures:
-        """In numbers. Any thread may ask."""
+        """In numbers. Any thread may ask. What was not answered in an earlier term says nothing of now."""
         return EnvironmentMeasures(
             waiting=self.admission.waiting + len(self._jobs),
             in_flight=len(self._under_way),
-            failures=self.failures,
+            failures=self.failures if self.term is not None else 0,
             answers=dict(self.answers),
+            seconds=self.timings.snapshot(),
         )
 
     def is_idle(self) -> bool:
@@ -306,7 +330,7 @@ class Dispatcher:
     def _may_send(self) -> bool:
         return len(self._under_way) < (1 if self.failures else self.limits.requests * AT_HAND)
 
-    def _send(self, job: RequestJob) -> None:
+    def _send(self, job: RequestJob | StopJob) -> None:
         self._under_way[job.key] = job
         environment, runner, guard, term = self.environment, self._runner, self._guard, self.term
         timeout = self.limits.request_timeout
@@ -335,7 +359,7 @@ def _ending(message: EffectDone | LookDone) -> str:
             return "refused"
         case EnvironmentUnavailable():
             return "unanswered"
-        case None | Happened() | Delivered() | NotHappened() | Foreign():
+        case None | Happened() | Delivered() | RowsRead() | NotHappened() | Foreign():
             return "answered"
         case _:  # the decision changed, or this watcher no longer leads
             return "not_sent"

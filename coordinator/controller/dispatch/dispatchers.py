@@ -18,6 +18,7 @@ from coordinator.model.graph import Graph
 from coordinator.model.references import Target
 from coordinator.model.view import readable_record
 from coordinator.runners.port import Runner
+from coordinator.runners.rows import NO_FILES, Files, WithRows
 
 
 class Dispatchers:
@@ -36,16 +37,24 @@ class Dispatchers:
         executor: Executor,
         guard: Guard,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        files: Files = NO_FILES,
     ) -> Dispatchers:
         """One for each environment.
 
         :param runners: the environments by name. :param limits: of each of them.
+        :param files: where the rows are over which pipelines fan out.
         """
         backoff = Backoff(initial=settings.backoff_initial, longest=settings.backoff_max)
         return cls(
             {
                 name: Dispatcher(
-                    name, runner, limits=limits[name], executor=executor, backoff=backoff, guard=guard, now=now
+                    name,
+                    WithRows(runner, files, now=now),
+                    limits=limits[name],
+                    executor=executor,
+                    backoff=backoff,
+                    guard=guard,
+                    now=now,
                 )
                 for name, runner in runners.items()
             }

@@ -8,8 +8,9 @@ from __future__ import annotations
 import enum
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from time import monotonic
 from typing import Protocol
 
 import structlog
@@ -24,6 +25,7 @@ from coordinator.runners.port import (
     Outcome,
     Runner,
     RunOrTask,
+    RunRef,
     StartRequest,
 )
 
@@ -35,15 +37,19 @@ class Recalled(CoordinatorError):
 
 
 class Effect(enum.StrEnum):
-    """What a job about a request does: send it, or ask what became of it."""
+    """What a job about a request does: send it, or ask what became of it. A run is stopped without a request."""
 
     START = "start"
     ASK = "ask"
+    STOP = "stop"
 
 
 @dataclass(frozen=True, slots=True)
 class EffectDone:
-    """A message: the result of a request or a question. Exactly one of ``outcome`` and ``error`` is set."""
+    """A message: the result of a request or a question. Exactly one of ``outcome`` and ``error`` is set.
+
+    :ivar seconds: how long it took.
+    """
 
     environment: str
     target: Target
@@ -51,6 +57,7 @@ class EffectDone:
     effect: Effect
     outcome: Outcome | None = None
     error: CoordinatorError | None = None
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +66,14 @@ class LookDone:
 
     :ivar asked_at: before the question was sent: what it saw is at least that new, and may be no newer.
     :ivar known_revision: the latest of etcd that was known then.
+    :ivar seconds: how long it took.
     """
 
     environment: str
     asked_at: datetime
     known_revision: int
     looked: Looked
+    seconds: float = 0.0
 
     @property
     def error(self) -> CoordinatorError | None:
@@ -130,6 +139,11 @@ class RequestJob:
 
     def run(self, environment: str, runner: Runner, guard: Guard, *, term: int | None, timeout: float) -> EffectDone:
         """Do the job. Raises nothing."""
+        began = monotonic()
+        done = self._do(environment, runner, guard, term=term, timeout=timeout)
+        return replace(done, seconds=monotonic() - began)
+
+    def _do(self, environment: str, runner: Runner, guard: Guard, *, term: int | None, timeout: float) -> EffectDone:
         target, token, effect = self.target, self.request.token, self.effect
         try:
             if effect is Effect.START:
@@ -144,6 +158,42 @@ class RequestJob:
         except Exception as error:  # noqa: BLE001 - a defect of a runner must not lose the trigger
             return EffectDone(environment, target, token, effect, error=_defect(effect, error))
         return EffectDone(environment, target, token, effect, outcome=outcome)
+
+
+STOPPING = "stop"
+"""In place of the token of a request: at most one job stops the run of a target."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StopJob:
+    """Stops an attempt of a run. It does not grow stale: the runner looks whether it is still that attempt.
+
+    :ivar before: ``queued_at`` of the attempt.
+    """
+
+    target: Target
+    ref: RunRef
+    before: datetime | None
+    effect: Effect = Effect.STOP
+    since: float | None = None
+    recalled: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def key(self) -> tuple[Target, str]:
+        return self.target, STOPPING
+
+    def run(self, environment: str, runner: Runner, guard: Guard, *, term: int | None, timeout: float) -> EffectDone:
+        """Do the job. Raises nothing."""
+        error: CoordinatorError
+        try:
+            guard(timeout, term)
+            outcome = runner.stop(self.ref, before=self.before, permit=lambda seconds: guard(seconds, term))
+            return EffectDone(environment, self.target, STOPPING, Effect.STOP, outcome=outcome)
+        except CoordinatorError as known:
+            error = known
+        except Exception as defect:  # noqa: BLE001 - a defect of a runner must not stop the watcher
+            error = _defect(Effect.STOP, defect)
+        return EffectDone(environment, self.target, STOPPING, Effect.STOP, error=error)
 
 
 def look_job(
@@ -162,14 +212,14 @@ def look_job(
     """
 
     def run() -> LookDone:
-        asked_at = now()
+        asked_at, began = now(), monotonic()
         try:
             looked = runner.look(asked, timeout=timeout)
         except CoordinatorError as error:
             looked = Looked(unanswered=frozenset(asked), error=error.with_traceback(None))
         except Exception as error:  # noqa: BLE001 - a defect of a runner must not stop the watcher
             looked = Looked(unanswered=frozenset(asked), error=_defect("look", error))
-        return LookDone(environment, asked_at, known_revision, looked)
+        return LookDone(environment, asked_at, known_revision, looked, monotonic() - began)
 
     return run
 

@@ -18,6 +18,7 @@ from coordinator.config.environments import EnvironmentSettings
 from coordinator.controller.clock import Clock
 from coordinator.controller.state.reporters import Reporters
 from coordinator.errors import CoordinatorError
+from coordinator.model.references import PipelineRef
 from coordinator.model.reporters import Heard, ReportedRun, ReporterStatus
 from coordinator.runners.port import Runner, RunRef
 
@@ -157,4 +158,4 @@ def _in_words(name: str, url: str, one: MisnamedReporter) -> str:
 
 
 def _ref(run: ReportedRun) -> RunRef:
-    return RunRef(run.dag_id, run.run_id)
+    return RunRef(PipelineRef("", run.dag_id).run_dag_id, run.run_id)

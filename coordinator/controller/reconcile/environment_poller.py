@@ -22,7 +22,7 @@ from coordinator.controller.reconcile.observations import document_of, observati
 from coordinator.controller.state.cache import Cache
 from coordinator.controller.writes import RETRY_AFTER, commit_fenced
 from coordinator.model.cursor import dump_cursor
-from coordinator.model.partitions.instants import format_instant, partition_of_run
+from coordinator.model.partitions.instants import dag_or_item, format_instant, partition_of_run
 from coordinator.model.references import PipelineRef, Target
 from coordinator.runners.port import BEGINNING, ListPlace, ObservedRun
 from coordinator.store.keys import Keys
@@ -268,4 +268,5 @@ def _target_of(environment: str, run: ObservedRun) -> Target:
     partition = partition_of_run(
         run_id=run.run_id, logical_date=run.logical_date, partition_key=run.partition_key, conf=dict(run.conf)
     )
-    return Target(PipelineRef(environment, run.dag_id), partition)
+    dag_id = dag_or_item(run.dag_id, run.run_id, dict(run.conf))
+    return Target(PipelineRef(environment, dag_id), partition)

@@ -20,6 +20,7 @@ from coordinator.controller.state.cache import Cache, unsettled_of
 from coordinator.controller.state.changed import Replaced, Touched
 from coordinator.controller.state.problems import in_a_line
 from coordinator.controller.state.waits import edge_of
+from coordinator.model.decide import Decision
 from coordinator.model.graph import CycleFound, Graph
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.propagation.propagation import Propagation
@@ -156,14 +157,13 @@ class EventHandler:
         if self._reading is not None or self._propagation.is_drained:
             return
         led_by_another = not self._leads and self._cache.leader is not None
-        budget, decisions = self._pace.budget(), 0
+        budget = self._pace.budget()
         while budget and not self._propagation.is_drained:
             budget.spend()
             if (made := self._propagation.decide_next()) is not None:
-                decisions += 1
+                self._counters.decisions[_outcome(made.decision)] += 1
                 priority = Priority.LIVE if made.live else Priority.CATCHUP
                 self._scheduling.take(made.decision, priority, led_by_another=led_by_another)
-        self._counters.add(decisions=decisions)
         while self._propagation.miscounted:
             target = self._propagation.miscounted.pop()
             self._counters.add(miscounted=1)
@@ -296,6 +296,15 @@ class EventHandler:
         _log.error("dependencies.refused", reason=self.graph_problem, remedy="the last good ones stay in force")
         graph, still_wrong = _merged(self._cache.readable())
         return known if still_wrong else graph
+
+
+def _outcome(decision: Decision) -> str:
+    """What a decision says, in a word, for :class:`Counters`."""
+    if decision.skips:
+        return "skip"
+    if decision.ignored:
+        return "ignore"
+    return "fire" if decision.fires else str(decision.readiness)
 
 
 def _merged(published: Mapping[str, Published]) -> tuple[Graph, list[str]]:

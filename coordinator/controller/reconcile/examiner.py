@@ -7,6 +7,7 @@ from coordinator.controller.queue.postponed import Postponed
 from coordinator.controller.reconcile.breakage import Breakage
 from coordinator.controller.reconcile.observer import Observer
 from coordinator.controller.reconcile.reconcile import Reconcile
+from coordinator.controller.reconcile.whole_states import WholeStates
 from coordinator.controller.state.cache import Cache
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.propagation.propagation import Propagation
@@ -27,6 +28,7 @@ class Examiner:
         postponed: Postponed,
         catching_up: CatchingUp,
         breakage: Breakage,
+        whole_states: WholeStates,
     ) -> None:
         self._propagation = propagation
         self._cache = cache
@@ -35,6 +37,7 @@ class Examiner:
         self._postponed = postponed
         self._catching_up = catching_up
         self._breakage = breakage
+        self._whole_states = whole_states
 
     def examine(self, target: Target, decision: Decision | None, now: float) -> None:
         """Do what is to be done about the target that was taken from the queue.
@@ -70,6 +73,8 @@ class Examiner:
             if not self._reconcile.is_put_off(target, now):
                 self._reconcile.give_up(skip, counts="skipped_catching_up")
             return
+        if decision.is_state_outdated(self._cache.state(target)) and not self._reconcile.draining:
+            self._whole_states.write(decision)
         record = readable_record(self._cache.record(target))
         self._observer.follow(decision, record, now)
         self._reconcile.examine(decision, record, now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
 import structlog
@@ -18,6 +18,7 @@ from coordinator.controller.reconcile.waits import WaitController
 from coordinator.controller.state.cache import Cache
 from coordinator.model.assets.completions import AssetCompletion
 from coordinator.model.decide import Decision, Obstacle, repairable_upstreams
+from coordinator.model.items.whole import is_of_items, rows_of, whole_of
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState, State
@@ -135,13 +136,25 @@ class Observer:
             for producer in run.producers:
                 self._follow_until_repaired(producer, now)
             return
+        if run is not None and is_of_items(run.attempt):
+            for item in self._failed_items(upstream):
+                self._follow_until_repaired(item, now)
+            return
         if run is None or self._record_in_flight(upstream.whole) is not None:
             return  # the run that we started is followed, and not the one before it
         followed = _comparable_run(upstream.whole, run)
         if upstream.pipeline.task and run.attempt.run_id is not None:
-            ref = TaskRef(upstream.pipeline.dag_id, run.attempt.run_id, upstream.pipeline.task)
+            ref = TaskRef(upstream.pipeline.run_dag_id, run.attempt.run_id, upstream.pipeline.task)
             followed = FollowedRun(ref, run.attempt.queued_at)
         self._following.want(upstream, followed, now=now)
+
+    def _failed_items(self, whole: Target) -> Iterator[Target]:
+        rows = rows_of(self._cache, whole)
+        for key in rows.by_key if rows is not None else ():
+            item = Target(whole.pipeline.with_item(key), whole.partition)
+            state = readable_state(self._cache.state(item))
+            if state is not None and state.state is State.FAILED:
+                yield item
 
     def _run_to_follow(self, decision: Decision, record: TriggerRecord | None) -> FollowedRun | None:
         """The run that we started, until it is known to have ended; where the state names a newer run, that one
@@ -154,7 +167,7 @@ class Observer:
             return running
         ours = None
         if record.run_id is not None:
-            ours = FollowedRun(RunRef(decision.target.pipeline.dag_id, record.run_id), record.attempt)
+            ours = FollowedRun(RunRef(decision.target.pipeline.run_dag_id, record.run_id), record.attempt)
         if running is None or ours is None or running.generation is None or ours.generation is None:
             return ours
         return running if running.generation > ours.generation else ours
@@ -170,7 +183,9 @@ class Observer:
 
     def _others_wait_behind(self, target: Target) -> bool:
         """Whether others are stuck because of it, perhaps because it failed, or sensors wait for it."""
-        dependents = self._propagation.dependents(target)
+        dependents: Iterable[Target] = self._propagation.dependents(target)
+        if target.pipeline.item:  # nobody but its pipeline waits for it
+            dependents = self._propagation.dependents(whole_of(target))
         if any(self._propagation.readiness(dependent) is Readiness.STUCK for dependent in dependents):
             return True
         return bool(self._cache.waits.behind(target.whole))
@@ -254,4 +269,4 @@ def _comparable_run(target: Target, state: RunState) -> FollowedRun | None:
     """The run behind a state, if it can be compared with what its environment shows."""
     if state.attempt.run_id is None or state.attempt.queued_at is None:
         return None
-    return FollowedRun(RunRef(target.pipeline.dag_id, state.attempt.run_id), state.attempt.queued_at)
+    return FollowedRun(RunRef(target.pipeline.run_dag_id, state.attempt.run_id), state.attempt.queued_at)

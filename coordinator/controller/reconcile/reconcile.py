@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from coordinator.controller.backoff import Backoff
 from coordinator.controller.clock import Clock
 from coordinator.controller.dispatch.dispatcher import Dispatcher
@@ -18,6 +20,7 @@ from coordinator.controller.leading.catching_up import Skip
 from coordinator.controller.queue.work_queue import Priority, WorkQueue
 from coordinator.controller.reconcile import records
 from coordinator.controller.reconcile.ledger import Ledger
+from coordinator.controller.reconcile.own_runs import OwnRuns
 from coordinator.controller.reconcile.request_state import InFlight, Pause, Requests
 from coordinator.controller.reconcile.trigger_log import TriggerLog
 from coordinator.controller.reconcile.upstream_checks import Checks
@@ -26,6 +29,7 @@ from coordinator.controller.writes import RETRY_AFTER, RecordWrite
 from coordinator.model import lifecycle
 from coordinator.model.decide import Decision, Obstacle, grounds
 from coordinator.model.explanation import what_changed
+from coordinator.model.items.whole import row_of
 from coordinator.model.lifecycle import Outcome, RequestState, Situation, next_step
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
@@ -87,6 +91,7 @@ class Reconcile:
         self._log = policy.log
         self._retry_at: dict[Target, float] = {}
         self.requests = Requests()
+        self.own_runs = OwnRuns()
         self.term = 0
         self.draining = False
         self.ask_from = 0.0
@@ -95,6 +100,7 @@ class Reconcile:
         """A term has begun or ended."""
         self.requests.clear()
         self._retry_at.clear()
+        self.own_runs.clear()
         self._checks.forget()
 
     def is_concerned_with(self, target: Target) -> bool:
@@ -144,7 +150,8 @@ class Reconcile:
         """
         record = write.record
         # The cache gets it at once: that can only make more targets look busy.
-        self._cache.note_record(target, record, revision)
+        if changed := self._cache.note_record(target, record, revision):
+            self._propagation.touch(changed)
         self._queue.outdate(target)
         if record.status is not Status.INTENT or self._propagation.readiness(target) is not Readiness.BUSY:
             self._propagation.touch((), recorded=(target,))
@@ -250,7 +257,13 @@ class Reconcile:
             return record.run_id if record.action is Action.CLEAR else None
         node = self._propagation.graph.node(decision.target.pipeline)
         policy = node.downstream.rerun if node is not None else None
-        return records.run_to_clear(decision, record, self._cache.state(decision.target), policy)
+        if node is not None and node.downstream.items is not None:
+            return None  # its items have runs
+        seen, row = self._cache.state(decision.target), self._row_of(decision.target)
+        return records.run_to_clear(decision, record, seen, policy, row)
+
+    def _row_of(self, target: Target) -> bytes | None:
+        return row_of(self._cache, target) if target.pipeline.item else None
 
     def _take_over(self, target: Target, record: TriggerRecord, now: float) -> None:
         """Take over an intent that this watcher does not know: a predecessor's, or one whose write was in doubt."""
@@ -285,14 +298,17 @@ class Reconcile:
                 self._write_intent(decision, record, existing)
             case lifecycle.Send() | lifecycle.Ask() | lifecycle.Recall():
                 self._send(step, target, now)
-            case lifecycle.RequeueAt(at, keeps_slot):
+            case lifecycle.RequeueAt(at, keeps_slot, awaited_run_id):
                 self.stop(target, keeps_slot=keeps_slot)
                 self._retry(target, at, priority)
+                if awaited_run_id is not None:
+                    self.own_runs.waits(target, awaited_run_id, now)
             case lifecycle.WriteOutcome():
                 self._write_outcome(step, decision, record)
             case lifecycle.NotToStart():
                 self.stop(target)
                 self._retry_at.pop(target, None)
+                self.own_runs.goes_on(target)
             case lifecycle.Nothing():
                 pass
         return False
@@ -310,6 +326,7 @@ class Reconcile:
         self, decision: Decision, record: TriggerRecord | None, existing: lifecycle.OwnRun | None
     ) -> None:
         self._checks.drop(decision.target)
+        self.own_runs.goes_on(decision.target)
         self._ledger.record(
             decision.target,
             self._intent(decision, record, existing),
@@ -322,7 +339,11 @@ class Reconcile:
         self, decision: Decision, record: TriggerRecord | None, existing: lifecycle.OwnRun | None
     ) -> TriggerRecord:
         run = records.ExistingRun(existing.run_id, existing.queued_at) if existing is not None else None
-        return records.intend(decision, record, run, who=self._policy.who, when=self._policy.clock.now())
+        row = self._row_of(decision.target)
+        intent = records.intend(decision, record, run, who=self._policy.who, when=self._policy.clock.now(), row=row)
+        if intent.rows is not None and not self._propagation.graph.fans_out(decision.target.pipeline):
+            return replace(intent, rows=None)  # its entry has lost its items: it runs as a whole from now on
+        return intent
 
     def _send(self, step: lifecycle.Send | lifecycle.Ask | lifecycle.Recall, target: Target, now: float) -> None:
         dispatcher, in_flight = self._dispatchers.of(target), self.requests.known(target)
@@ -410,5 +431,6 @@ def is_unchanged(decision: Decision, intent: TriggerRecord) -> bool:
         and decision.obstacles <= {Obstacle.IN_FLIGHT}
         and intent.inputs.is_made_of(decision.inputs)
         and intent.tasks == decision.tasks_to_clear
+        and intent.retrying == decision.retries
         and decision.order == intent.ordered  # a newer order is carried out with it, not once more after it
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 from collections.abc import Mapping
@@ -18,12 +19,14 @@ from coordinator.model.consumption import NOTHING, Consumption, Inputs
 from coordinator.model.decide import Decision, completions
 from coordinator.model.dependencies import Rerun
 from coordinator.model.graph import Graph
-from coordinator.model.partitions.instants import coordinator_run_id, parse_instant
+from coordinator.model.items.rows import Rows, fingerprint_of, is_run_of_row
+from coordinator.model.items.whole import row_of, whole_of
+from coordinator.model.partitions.instants import coordinator_run_id, name_of_item_run, parse_instant
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState
 from coordinator.model.trigger import Action, Status, TriggerRecord
-from coordinator.model.view import Facts, SeenState
-from coordinator.runners.port import AssetDelivery, ObservedRun, StartRequest
+from coordinator.model.view import Facts, SeenState, readable_record
+from coordinator.runners.port import AssetDelivery, ObservedRun, RowsRead, RowsWanted, StartRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +49,17 @@ def _new_token() -> str:
 
 
 def intend(
-    decision: Decision, previous: TriggerRecord | None, existing: ExistingRun | None, *, who: str, when: datetime
+    decision: Decision,
+    previous: TriggerRecord | None,
+    existing: ExistingRun | None,
+    *,
+    who: str,
+    when: datetime,
+    row: bytes | None = None,
 ) -> TriggerRecord:
     """The intent that a decision to fire becomes (docs/architecture.md#intent).
 
+    :param row: of an item: what it runs for.
     :param existing: the run in this partition. If there is one, the rerun policy applies; otherwise a run is created.
     """
     sequence = 1
@@ -62,7 +72,7 @@ def intend(
         status=Status.INTENT,
         sequence=sequence,
         action=Action.CREATE if existing is None else Action.CLEAR,
-        run_id=coordinator_run_id(decision.target.partition, sequence) if existing is None else existing.run_id,
+        run_id=_run_id(decision.target, sequence, row) if existing is None else existing.run_id,
         token=_new_token(),
         wave=decision.wave,
         before=None if existing is None else existing.queued_at,
@@ -74,7 +84,18 @@ def intend(
         ordered=decision.order,
         blocked_since=previous.blocked_since if previous is not None and previous.status is Status.BLOCKED else None,
         tasks=decision.tasks_to_clear,
+        retried=previous.retried if previous is not None else 0,
+        retrying=decision.retries,
+        previous_attempt=(previous.attempt or previous.previous_attempt) if previous is not None else None,
+        rows=previous.rows if previous is not None else None,
     )
+
+
+def _run_id(target: Target, sequence: int, row: bytes | None) -> str:
+    name = target.partition
+    if row is not None:
+        name = name_of_item_run(target.partition, target.pipeline.item, fingerprint_of(row))
+    return coordinator_run_id(name, sequence)
 
 
 def existing_run_id(record: TriggerRecord | None) -> str | None:
@@ -85,19 +106,32 @@ def existing_run_id(record: TriggerRecord | None) -> str | None:
 
 
 def run_to_clear(
-    decision: Decision, record: TriggerRecord | None, seen: SeenState | None, rerun: Rerun | None
+    decision: Decision,
+    record: TriggerRecord | None,
+    seen: SeenState | None,
+    rerun: Rerun | None,
+    row: bytes | None = None,
 ) -> str | None:
     """The run that firing now would clear; ``None``: one is created.
 
     It is the one in the record, or, where a person orders it, the one that reported; or that of the sensors that are to
-    be cleared.
+    be cleared. A retry is of the run that failed, whatever the rerun policy. A run of an item has its row in its conf,
+    which a clear does not change: for another row, another run is created.
 
     :param seen: the target's own state.
+    :param row: of an item: what it is to run for.
     """
     if decision.clears:
         return decision.clears[0].ref.run_id
+    if decision.retries:
+        return existing_run_id(record)
     if rerun is Rerun.NEW_RUN:
         return None
+    target = decision.target
+    if row is not None:
+        known = existing_run_id(record)
+        fits = known is not None and is_run_of_row(known, target.partition, target.pipeline.item, row)
+        return known if fits else None
     if record is not None or not decision.order:
         return existing_run_id(record)
     return seen.value.attempt.run_id if seen is not None and isinstance(seen.value, RunState) else None
@@ -116,6 +150,8 @@ def cleared_since(intent: TriggerRecord, seen: SeenState | None) -> datetime | N
 def is_beside(graph: Graph, target: Target, record: TriggerRecord) -> bool:
     """Whether the run that an intent creates is to stand beside one that the partition has already. It gets no logical
     date, which only one run can have."""
+    if target.pipeline.item:
+        return True  # they all have the date of one partition
     node = graph.node(target.pipeline)
     return node is not None and node.downstream.rerun is Rerun.NEW_RUN and record.sequence > 1
 
@@ -128,6 +164,14 @@ def request_of(graph: Graph, facts: Facts, target: Target, record: TriggerRecord
         return StartRequest(target.pipeline.dag_id, record.action, record.run_id, record.token, delivery=delivery)
     node = graph.node(target.pipeline)
     own_conf: Mapping[str, Any] = node.downstream.conf if node is not None else {}
+    if node is not None and node.downstream.items is not None:
+        wanted = RowsWanted(node.downstream.items, conf_to_send(own_conf))
+        dag_id, partition = target.pipeline.dag_id, target.partition
+        return StartRequest(dag_id, record.action, record.run_id, record.token, partition=partition, rows=wanted)
+    row, used = None, record.consumed if record.retrying else record.inputs
+    if target.pipeline.item:  # it stands on the rows, and these on what its pipeline was started for
+        row, whole = row_of(facts, target), readable_record(facts.record(whole_of(target)))
+        used = whole.consumed if whole is not None else NOTHING
     inputs = [
         {
             "pipeline": str(input_target.pipeline.whole),
@@ -137,29 +181,35 @@ def request_of(graph: Graph, facts: Facts, target: Target, record: TriggerRecord
             "state": consumed.state.value,
             "revision": consumed.revision,
         }
-        for input_target, consumed in record.inputs.named.items()
+        for input_target, consumed in used.named.items()
     ]
     ours = {
         "partition": target.partition,
         "sequence": record.sequence,
         "token": record.token,
         "wave": record.wave,
+        **_claim_of(target, row),
         "inputs": inputs,
-        **({"more_inputs": record.inputs.more} if record.inputs.more else {}),
+        **({"more_inputs": used.more} if used.more else {}),
     }
     creates, beside = record.action is Action.CREATE, is_beside(graph, target, record)
     return StartRequest(
-        dag_id=target.pipeline.dag_id,
+        dag_id=target.pipeline.run_dag_id,
         action=record.action,
         run_id=record.run_id,
         token=record.token,
         logical_date=parse_instant(target.partition) if creates and not beside else None,
-        conf={**conf_to_send(own_conf), "coordinator": ours},
+        conf={**conf_to_send(own_conf), **({"item": json.loads(row)} if row is not None else {}), "coordinator": ours},
         before=record.before,
         partition=target.partition,
         tasks=record.tasks,
         beside=creates and beside,
     )
+
+
+def _claim_of(target: Target, row: bytes | None) -> dict[str, str]:
+    """What the conf of the run of an item says of that: with it, its run_id shows that it was created for this row."""
+    return {"item": target.pipeline.item, "row": fingerprint_of(row)} if row is not None else {}
 
 
 def _delivery_of(facts: Facts, target: Target, record: TriggerRecord) -> AssetDelivery:
@@ -180,6 +230,12 @@ def _delivery_of(facts: Facts, target: Target, record: TriggerRecord) -> AssetDe
 def delivered(record: TriggerRecord) -> TriggerRecord:
     """The environment has the asset event: the inputs are consumed, and nothing is followed."""
     return replace(_started(record, None, None), status=Status.DONE)
+
+
+def fanned_out(record: TriggerRecord, found: RowsRead) -> TriggerRecord:
+    """The rows have been read: the inputs are consumed, and the items make use of the rows."""
+    rows = Rows(record.token, record.sequence, found.source, found.read_at, found.on_empty, found.by_key)
+    return replace(_started(record, None, None), status=Status.DONE, rows=rows)
 
 
 def sent(record: TriggerRecord, run: ObservedRun) -> TriggerRecord:
@@ -204,6 +260,8 @@ def _started(record: TriggerRecord, run_id: str | None, attempt: datetime | None
         blocked_since=None,
         order=max(record.order, record.ordered),
         ordered=0,
+        retried=record.retried + 1 if record.retrying else 0,
+        previous_attempt=None,
     )
 
 
@@ -231,6 +289,7 @@ def skipped(
         last_error=f"skipped: {reason}",
         order=previous.order if previous is not None else 0,
         skipped=True,
+        rows=previous.rows if previous is not None else None,
     )
 
 
@@ -262,7 +321,8 @@ def without_run(record: TriggerRecord, reason: str) -> TriggerRecord:
 
 def adopted(record: TriggerRecord, run: ObservedRun) -> TriggerRecord:
     """A run that is not ours exists where ours should be: it becomes the partition's run, for the rerun policy."""
-    return _withdrawn(record, run.run_id, f"run {run.run_id} existed already and is adopted")
+    found = _withdrawn(record, run.run_id, f"run {run.run_id} existed already and is adopted")
+    return replace(found, previous_attempt=None)  # it is not ours
 
 
 def _withdrawn(record: TriggerRecord, run_id: str | None, reason: str) -> TriggerRecord:

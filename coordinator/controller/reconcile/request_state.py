@@ -20,6 +20,7 @@ from coordinator.runners.port import (
     NotHappened,
     NotSent,
     Refused,
+    RowsRead,
     StartRequest,
 )
 
@@ -83,6 +84,8 @@ class InFlight:
             case Delivered():
                 self.event = LogEvent.SENT
                 return self._settle(records.delivered(self.record))
+            case RowsRead() as found:
+                return self._settle(records.fanned_out(self.record, found))
             case NotHappened() if message.effect is Effect.ASK and now < self.unsettled_until:
                 self.doubt()
                 self.failures += 1

@@ -70,7 +70,8 @@ class Scheduling:
             return
         self._lateness.note(decision, now=self._propagation.now, led_by_another=led_by_another)
         self._dispatchers.note(decision, waits_inside=self._waits.is_waiting_in(target))
-        if decision.ready or decision.ignored or decision.skips or self._is_concerned(decision):
+        is_outdated = decision.is_state_outdated(self._propagation.state(target))
+        if decision.ready or decision.ignored or decision.skips or is_outdated or self._is_concerned(decision):
             self._queue.add(target, priority, decision=decision)
         elif decision.readiness is Readiness.STUCK or not decision.obstacles.isdisjoint(_MOVING):
             # Runs that go on, and failures that others are stuck behind, are followed.

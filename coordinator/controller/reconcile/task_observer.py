@@ -86,7 +86,7 @@ class TaskObserver:
         run = readable_state(self._cache.state(target.whole))
         followed = None
         if run is not None and run.attempt.run_id is not None and self._is_to_be_asked(target):
-            ref = TaskRef(target.pipeline.dag_id, run.attempt.run_id, target.pipeline.task)
+            ref = TaskRef(target.pipeline.run_dag_id, run.attempt.run_id, target.pipeline.task)
             followed = FollowedRun(ref, run.attempt.queued_at)
         self._following.want(target, followed, now=now, at_once=True)
 

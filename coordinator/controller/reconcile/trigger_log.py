@@ -13,7 +13,7 @@ from coordinator.controller.state.cache import Cache
 from coordinator.controller.writes import RecordWrite
 from coordinator.model.references import Target
 from coordinator.model.runstate import RunState
-from coordinator.model.trigger import TriggerRecord
+from coordinator.model.trigger import Status, TriggerRecord
 
 _log = structlog.get_logger(__name__)
 
@@ -49,6 +49,7 @@ class TriggerLog:
             action=str(record.action),
             run_id=record.run_id,
             **({"tasks": ",".join(record.tasks)} if record.tasks else {}),
+            **({"retry": record.retried + (record.status is Status.INTENT)} if record.retrying else {}),
             **({"reason": record.last_error} if record.last_error else {}),
             **more,
         )

@@ -61,7 +61,7 @@ class UnresumedSensors:
         """Look at the task of a sensor from now on, if it has passed. :param now: monotonic seconds."""
         if wait is None or wait.status is not WaitStatus.PASSED or wait.passed_at is None:
             return
-        task = TaskRef(ref.run.pipeline.dag_id, ref.run_id, ref.task_id)
+        task = TaskRef(ref.run.pipeline.run_dag_id, ref.run_id, ref.task_id)
         self._following.want(ref.name, FollowedRun(task, wait.passed_at), now=now)
 
     def next_at(self) -> float | None:

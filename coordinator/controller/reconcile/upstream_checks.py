@@ -319,7 +319,7 @@ class Checks:
             return None
         if not dispatcher.may_look(now) or self._cache.is_fresh(upstream, now, at=self._propagation.now):
             return None
-        dag_id = upstream.pipeline.dag_id
+        dag_id = upstream.pipeline.run_dag_id
         return dispatcher.environment, TaskRef(dag_id, run_id, task) if task else RunRef(dag_id, run_id)
 
     def _ask(
@@ -336,7 +336,7 @@ class Checks:
 
 def _questions_about_sensors(decision: Decision) -> list[tuple[Target, Question]]:
     """The names of the waits of the sensors that are to be cleared, each with what to ask about it."""
-    environment, dag_id, _ = decision.target.pipeline
+    environment, dag_id = decision.target.pipeline.environment, decision.target.pipeline.run_dag_id
     return [
         (seen.ref.name, (environment, TaskRef(dag_id, seen.ref.run_id, seen.ref.task_id))) for seen in decision.clears
     ]
@@ -345,7 +345,7 @@ def _questions_about_sensors(decision: Decision) -> list[tuple[Target, Question]
 def _own_question(target: Target, own_run_id: str | None) -> Question | None:
     if own_run_id is None:
         return None
-    return target.pipeline.environment, RunRef(target.pipeline.dag_id, own_run_id)
+    return target.pipeline.environment, RunRef(target.pipeline.run_dag_id, own_run_id)
 
 
 def _take(waiting: Waiting, question: Question, *, before: int | None) -> frozenset[Target]:

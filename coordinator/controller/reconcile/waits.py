@@ -103,7 +103,7 @@ class WaitController:
             return None
         seen, wait = found
         ref = seen.ref
-        task = FollowedRun(TaskRef(ref.run.pipeline.dag_id, ref.run_id, ref.task_id), wait.since)
+        task = FollowedRun(TaskRef(ref.run.pipeline.run_dag_id, ref.run_id, ref.task_id), wait.since)
         self._following.want(name, task if self._checks.can_ask(name) else None, now=now)
         if not self._checks.can_ask(name):
             self._refuse(seen, wait, self._no_such_place(ref.run.pipeline.environment))

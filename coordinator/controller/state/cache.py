@@ -20,6 +20,7 @@ from coordinator.controller.state.watermarks import Watermarks
 from coordinator.model.cursor import read_cursor
 from coordinator.model.graph import SensorEdge
 from coordinator.model.hold import Hold, read_hold
+from coordinator.model.items.rows import Rows
 from coordinator.model.order import read_order
 from coordinator.model.publishing.edition import PublishedBefore, read_published_before
 from coordinator.model.publishing.publication import Published
@@ -28,7 +29,7 @@ from coordinator.model.retention.sweep import Sweep, read_sweep
 from coordinator.model.retention.watermark import Watermark, read_watermark
 from coordinator.model.stored import Unreadable
 from coordinator.model.trigger import TriggerRecord
-from coordinator.model.view import SeenOrder, SeenRecord, SeenState, SeenWait
+from coordinator.model.view import SeenOrder, SeenRecord, SeenState, SeenWait, readable_record
 from coordinator.model.waits import read_wait
 from coordinator.store.keys import (
     ActKey,
@@ -95,6 +96,7 @@ class Cache:
         self.reporters = Reporters()
         self.waits = Waits()
         self._records: dict[Target, SeenRecord] = {}
+        self._rows: dict[Target, SeenState] = {}
         self._watermarks = Watermarks()
         self._interned = Interning(keys, self.state)
         self._states = self._no_states()
@@ -125,7 +127,7 @@ class Cache:
         }
 
     def state(self, target: Target) -> SeenState | None:
-        return self._states.get(target)
+        return self._states.get(target) or self._rows.get(target)
 
     def record(self, target: Target) -> SeenRecord | None:
         return self._records.get(target)
@@ -193,10 +195,14 @@ class Cache:
         return iter(self._holds.items())
 
     def targets(self) -> Iterator[Target]:
-        """Everything that has a state, a record or an order."""
+        """Everything that has a state, a record or an order, or is an item that has a row."""
         yield from self._states
         yield from (target for target in self._records if target not in self._states)
         yield from (target for target in self._orders if target not in self._states and target not in self._records)
+        for rows in self._rows:
+            for item in self._items_of(rows):
+                if item not in self._states and item not in self._records and item not in self._orders:
+                    yield item
 
     def readable(self) -> dict[str, Published]:
         """The published documents. One that cannot be read is as it was when it was read last, if it ever was."""
@@ -271,7 +277,7 @@ class Cache:
         gone: list[Target] = []
         heartbeat_before = self.heartbeat
         before = (self._states, self._records, dict(self._orders))
-        self._states, self._records = self._no_states(), {}
+        self._states, self._records, self._rows = self._no_states(), {}, {}
         self.problems.clear()
         for kind in self._kinds.values():
             kind.clear()
@@ -316,10 +322,14 @@ class Cache:
         self._states.forget_arrivals(now)
         return touched
 
-    def note_record(self, target: Target, record: TriggerRecord, revision: int) -> None:
-        """Note a record that this watcher has just written, before it comes back through the watch."""
-        self._records[target] = SeenRecord(record, revision)
+    def note_record(self, target: Target, record: TriggerRecord, revision: int) -> set[Target]:
+        """Note a record that this watcher has just written, before it comes back through the watch.
+
+        :returns: the rows and items that change with it.
+        """
+        changed = self._exchange_record(target, SeenRecord(record, revision))
         self.problems.settle(self._keys.trigger(target))
+        return changed
 
     def _put(self, item: KeyValue, touched: Touched, *, arrived: float | None = None, listed: bool = False) -> None:
         parsed = self._interned.parse(item.key)
@@ -352,15 +362,49 @@ class Cache:
         if known is not None and known.revision >= item.mod_revision:
             return  # our own write, which was noted when it was committed
         record = self._interned.record(target, item.value)
-        self._records[target] = SeenRecord(record, item.mod_revision)
+        touched.targets |= self._exchange_record(target, SeenRecord(record, item.mod_revision))
         self.problems.note_value(item.key, record)
         touched.recorded.add(target)
 
     def _delete_record(self, target: Target, revision: int, touched: Touched) -> None:
         known = self._records.get(target)
         if known is not None and known.revision < revision:
-            del self._records[target]
+            touched.targets |= self._exchange_record(target, None)
             touched.recorded.add(target)
+
+    def _exchange_record(self, target: Target, seen: SeenRecord | None) -> set[Target]:
+        """Keep another record of a target, and the state of its rows.
+
+        :returns: the rows, and the items that they no longer name, if they are others than before.
+        """
+        before, after = readable_record(self._records.get(target)), readable_record(seen)
+        if seen is None:
+            self._records.pop(target, None)
+        else:
+            self._records[target] = seen
+        rows_before = before.rows if before is not None else None
+        rows = after.rows if after is not None else None
+        if rows is None and rows_before is None:
+            return set()
+        name = Target(target.pipeline.rows, target.partition)
+        gone = self._items_named(name, rows_before)
+        if rows is None or seen is None:
+            self._rows.pop(name, None)
+        else:
+            self._rows[name] = SeenState(rows.as_state(), seen.revision)
+            gone -= self._items_named(name, rows)
+        is_same = rows is not None and rows_before is not None and rows.token == rows_before.token
+        return set() if is_same else {name, *gone}
+
+    def _items_of(self, rows: Target) -> set[Target]:
+        record = readable_record(self._records.get(Target(rows.pipeline.fanned_out, rows.partition)))
+        return self._items_named(rows, record.rows if record is not None else None)
+
+    @staticmethod
+    def _items_named(name: Target, rows: Rows | None) -> set[Target]:
+        if rows is None:
+            return set()
+        return {Target(name.pipeline.fanned_out.with_item(key), name.partition) for key in rows.by_key}
 
     # -- the kinds that are more than a table ----------------------------------------------------------------------
 
@@ -409,4 +453,4 @@ class Cache:
 def unsettled_of(pipelines: Iterable[PipelineRef], unsettled: Iterable[Target]) -> set[Target]:
     """The targets that a change of these pipelines' holds can affect: a hold matters only to targets that are due."""
     wanted = set(pipelines)
-    return {target for target in unsettled if target.pipeline in wanted}
+    return {target for target in unsettled if target.pipeline in wanted or target.pipeline.fanned_out in wanted}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +13,9 @@ from pydantic import ValidationError
 
 from coordinator.dags.configuration.consistency import misfits
 from coordinator.dags.configuration.forms import Configuration, DagEntry, Environment
+from coordinator.dags.configuration.sound_part import Sound, sound_part
 from coordinator.dags.configuration.yaml_text import MOST_BYTES, Place, Read, TextError, read_json, read_yaml
+from coordinator.dags.configuration.yaml_text import Path as ValuePath
 from coordinator.dags.finding import Finding
 from coordinator.errors import ConfigurationError
 
@@ -43,28 +46,60 @@ class DagsConfigurationError(ConfigurationError):
         super().__init__(*lines)
 
 
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What a dags.yaml says, as far as it is sound.
+
+    :ivar sound: ``None``: nothing of it can be used.
+    :ivar findings: everything that is wrong with it, in the order of the text.
+    :ivar places: of each value, by its path.
+    """
+
+    sound: Sound | None
+    findings: tuple[Finding, ...]
+    places: Mapping[ValuePath, Place] = field(default_factory=dict, repr=False)
+
+
 def read_configuration(file: Path) -> Configuration:
     """Read a dags.yaml, or the same as JSON where the name ends with ``.json``.
 
     :raises DagsConfigurationError: it cannot be read, or is wrong.
     """
+    examined = examine(file)
+    if examined.findings or examined.sound is None:
+        raise DagsConfigurationError(examined.findings)
+    return examined.sound.configuration
+
+
+def examine(file: Path) -> Examined:
+    """Read a dags.yaml, and go on with what is sound of it where something is wrong."""
+    try:
+        read = _read(file)
+    except DagsConfigurationError as error:
+        return Examined(None, error.findings)
+    findings = []
+    try:
+        sound: Sound | None = Sound(Configuration.model_validate(read.value))
+    except ValidationError as error:
+        errors = error.errors(include_url=False)
+        findings = [_explained(file, read, one) for one in errors]
+        sound = sound_part(read.value, errors)
+    if sound is not None:
+        found = list(misfits(sound.configuration))
+        findings += [_at(file, read, one.path, one.reason, one.remedy) for one in found]
+        sound = sound.without({str(one.path[1]) for one in found if one.path[0] == "dags"})
+    return Examined(sound, tuple(sorted(set(findings))), read.places)
+
+
+def _read(file: Path) -> Read:
+    """:raises DagsConfigurationError: it is neither YAML nor JSON."""
     text = _text_of(file)
     try:
-        read = (read_json if file.suffix.lower() == ".json" else read_yaml)(text)
+        return (read_json if file.suffix.lower() == ".json" else read_yaml)(text)
     except TextError as error:
         line, column = error.place
         reason = f"column {column}: {error.reason}"
         raise DagsConfigurationError([Finding(str(file), line, _RULE, reason, error.remedy)]) from None
-    findings = []
-    try:
-        configuration = Configuration.model_validate(read.value)
-    except ValidationError as error:
-        findings = [_explained(file, read, one) for one in error.errors(include_url=False)]
-    else:
-        findings = [_at(file, read, one.path, one.reason, one.remedy) for one in misfits(configuration)]
-        if not findings:
-            return configuration
-    raise DagsConfigurationError(sorted(set(findings)))
 
 
 def _text_of(file: Path) -> str:

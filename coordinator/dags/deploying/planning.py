@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import PurePosixPath
+from shlex import quote
 
-from coordinator.dags.deploying.records import Claim, Manifest
+from coordinator.dags.deploying.records import Manifest, Writes
 
 Digests = Mapping[str, str]
 """The digest of each file, by its path."""
@@ -55,14 +56,23 @@ class Plan:
 
 
 def make_plan(
-    source: Digests, target: Mapping[str, str | None], manifest: Manifest | None, claim: Claim | None
+    source: Digests,
+    target: Mapping[str, str | None],
+    manifest: Manifest | None,
+    begun: Writes | None,
+    *,
+    overwrite: Collection[str] = (),
+    generated: Collection[str] = (),
 ) -> Plan:
     """Compare source and target.
 
     :param target: the digests of its files; ``None``: of one that neither the source nor a record names.
+    :param begun: what a deploy that has not ended writes.
+    :param overwrite: files that are written or removed although somebody else wrote or changed them.
+    :param generated: files of the source that were generated.
     """
     files = manifest.files if manifest is not None else {}
-    writes = claim.writes if claim is not None else {}
+    writes = begun.files if begun is not None else {}
     changes, refused, unchanged, foreign = [], [], 0, []
     for path in sorted({*source, *target}):
         before, after = target.get(path), source.get(path)
@@ -72,10 +82,12 @@ def make_plan(
             unchanged += 1
         elif before is None:
             changes.append(Change(path, Action.CREATE, before, after))
-        elif before == files.get(path) or before in writes.get(path, ()):
+        elif before == files.get(path) or before in writes.get(path, ()) or (before and path in overwrite):
             changes.append(Change(path, Action.REMOVE if after is None else Action.UPDATE, before, after))
         else:
-            refused.append(_refused(path, before, after, known=path in files or path in writes))
+            refused.append(
+                _refused(path, before, after, known=path in files or path in writes, is_generated=path in generated)
+            )
     gone = {one.path for one in changes if one.action == Action.REMOVE}
     in_the_way = _in_the_way([one.path for one in changes if one.action == Action.CREATE], target)
     kept = {path: others - gone for path, others in in_the_way.items() if others - gone}
@@ -88,12 +100,13 @@ def make_plan(
 
 def _in_the_way(paths: Iterable[str], target: Collection[str]) -> dict[str, set[str]]:
     """For each path the files of the target where it needs a directory, and those of a directory where it is to be."""
-    folders = {above for path in target for above in _above(path)}
-    return {
-        path: {above for above in _above(path) if above in target}
-        | {other for other in target if path in folders and other.startswith(f"{path}/")}
-        for path in paths
-    }
+    wanted = set(paths)
+    in_the_way = {path: {above for above in _above(path) if above in target} for path in wanted}
+    for other in target:
+        for above in _above(other):
+            if above in wanted:
+                in_the_way[above].add(other)
+    return in_the_way
 
 
 def _above(path: str) -> Iterator[str]:
@@ -106,10 +119,12 @@ def _refused_for(change: Change, other: str) -> Change:
     return replace(change, action=Action.REFUSED, reason=reason, remedy=remedy)
 
 
-def _refused(path: str, before: str, after: str | None, *, known: bool) -> Change:
+def _refused(path: str, before: str, after: str | None, *, known: bool, is_generated: bool) -> Change:
     reason = "somebody changed it since it was deployed" if known else "it was not deployed from here"
-    keep = "to keep what is there, copy it into the source; to lose it, remove it from the target"
-    drop = "it is not in the source any more: remove it from the target, or copy it into the source"
+    where = "bring it into the template and generate again" if is_generated else "copy it into the source"
+    lose = f"pass --overwrite {quote(path)}" if before else "remove it from the target"  # a link has no digest
+    keep = f"to keep what is there, {where}; to lose it, {lose}"
+    drop = f"it is not in the source any more; to lose it, {lose}; to keep it, bring it back into the source"
     return Change(path, Action.REFUSED, before, after, reason, keep if after is not None else drop)
 
 

@@ -1,4 +1,8 @@
-"""What stands in the target about what was deployed: one manifest, and a claim while a deploy is under way."""
+"""What stands in the target about what was deployed: one manifest, and while a deploy is under way a claim and what it
+writes.
+
+The claim is read before each file, and so it is small however many files there are.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,11 @@ PREFIX: Final = ".coordinator-dags."
 """How the names of all files begin that are ours and no DAG folder's."""
 MANIFEST: Final = f"{PREFIX}manifest.json"
 CLAIM: Final = f"{PREFIX}claim.json"
+
+
+def writes_name(token: str) -> str:
+    """The name of the record of what the deploy with this token writes."""
+    return f"{PREFIX}{token}.writes.json"
 
 
 def digest_of(content: bytes) -> str:
@@ -48,13 +57,30 @@ class _Record(BaseModel):
         return self.model_dump_json(indent=2).encode() + b"\n"
 
 
+class Origin(_Record):
+    """Of which configurations, and for which deployment environments, the generated files of a folder were made.
+
+    Both are sorted, and empty where no file was generated.
+    """
+
+    names: tuple[str, ...] = ()
+    environments: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if not self.names:
+            return "no generated files"
+        return f"files of {', '.join(self.names)} for {', '.join(self.environments)}"
+
+
 class Manifest(_Record):
     """What the last deploy that came to its end has left.
 
     :ivar files: the digest of each file. What has another one was changed since, by somebody else.
+    :ivar origin: of the folder that was deployed.
     """
 
     files: dict[FilePath, Digest]
+    origin: Origin = Origin()
     by: str
     at: str
 
@@ -64,11 +90,20 @@ class Claim(_Record):
 
     :ivar token: no other deploy has it.
     :ivar process: whose claim it is, as ``coordinator.store.process_id`` has it.
-    :ivar writes: the digests that a file may have because this deploy, or one that it has taken over, wrote it.
+    :ivar origin: of the folder that is deployed.
     """
 
-    token: str
+    token: Annotated[str, Field(pattern="^[0-9a-f]{1,64}$")]
     by: str
     at: str
     process: dict[str, str | int] | None
-    writes: dict[FilePath, list[Digest]]
+    origin: Origin = Origin()
+
+
+class Writes(_Record):
+    """What a deploy writes. It is there before the claim that has its token.
+
+    :ivar files: the digests that a file may have because this deploy, or one that it has taken over, wrote it.
+    """
+
+    files: dict[FilePath, list[Digest]]

@@ -65,7 +65,7 @@ def open_target(url: str) -> Target:
     if _PASSWORD.search(url):
         raise ConfigurationError(
             "the target: expected an address without a password: lists of processes and histories show it; give it to "
-            "fsspec otherwise, such as in FSSPEC_SFTP_PASSWORD for sftp://"
+            f"fsspec otherwise, such as in {_where_instead(url)}"
         )
     # That cache would show what was there before. A directory has no such option.
     options = {"use_listings_cache": False} if "://" in url else {}
@@ -82,6 +82,14 @@ def open_target(url: str) -> Target:
     if not root.strip("/"):
         raise ConfigurationError(f"{url}: expected a bucket, such as s3://bucket/dags")
     return _ObjectStore(url, files, root)
+
+
+def _where_instead(url: str) -> str:
+    """Where a password of such an address belongs."""
+    scheme = url.rpartition("://")[0].rpartition("::")[2]
+    if scheme in ("s3", "s3a"):
+        return "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    return f"FSSPEC_{re.sub('[^A-Z0-9]', '_', scheme.upper())}_PASSWORD"
 
 
 class _ObjectStore:
@@ -199,7 +207,7 @@ class _Directory:
                 self._remove_if_empty(os.path.dirname(place))
 
     def _remove_if_empty(self, directory: str) -> None:
-        while directory != self._root and not os.listdir(directory):
+        while directory != self._root and _is_empty(directory):
             os.rmdir(directory)
             directory = os.path.dirname(directory)
 
@@ -216,6 +224,11 @@ class _Directory:
         place = self._place(path)
         os.makedirs(os.path.dirname(place), exist_ok=True)
         return place
+
+
+def _is_empty(directory: str) -> bool:
+    with os.scandir(directory) as entries:
+        return next(entries, None) is None
 
 
 def _unless_missing(error: OSError) -> None:

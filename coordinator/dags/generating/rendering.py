@@ -8,15 +8,16 @@ import os
 import selectors
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
+from types import MappingProxyType
 from typing import IO, Any, Final
 
-from coordinator.dags.configuration import Configuration, templates_of
-from coordinator.dags.finding import Finding
+from coordinator.dags.configuration import Configuration, Place, ValuePath, templates_of
+from coordinator.dags.finding import Finding, merged
 from coordinator.dags.ignored import NAME, ignore_file
 from coordinator.dags.marker import marked
 from coordinator.errors import ConfigurationError
@@ -29,6 +30,9 @@ _MEMORY_LIMIT: Final = 1 << 29
 """In bytes."""
 MOST_BYTES: Final = 200_000_000
 """Of all files together: they are kept in memory until all of them are known to be good."""
+_Use = tuple[str, str]
+"""Of a template: an entry, in an environment."""
+_ADD: Final = "add it to 'values' of the entry, the environment or the file, or write default(...)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +53,26 @@ class _Job:
 
     dag_id: str
     environment: str
+    """Empty: what the entry is given is not known, and its template is checked only."""
     template: str
 
 
 def render(
-    file: Path, configuration: Configuration, environments: Sequence[str], *, time_limit: float = TIME_LIMIT
+    file: Path,
+    configuration: Configuration,
+    environments: Sequence[str],
+    *,
+    time_limit: float = TIME_LIMIT,
+    unsound: Mapping[str, str] = MappingProxyType({}),
+    places: Mapping[ValuePath, Place] = MappingProxyType({}),
 ) -> Rendered:
     """Render every entry of a configuration.
 
     :param file: of the configuration: the templates are beside it.
     :param environments: those that are wanted.
     :param time_limit: seconds for one entry in one environment.
+    :param unsound: the templates of further entries, by dag_id, of which nothing else can be checked.
+    :param places: where the values of the configuration stand in its file.
     :raises ConfigurationError: the directory of templates is not beside the file; the files are too large together.
     """
     jobs = [
@@ -68,15 +81,19 @@ def render(
         for dag_id in sorted(configuration.dags)
         if configuration.has(dag_id, environment)
     ]
+    jobs += [_Job(dag_id, "", template) for dag_id, template in sorted(unsound.items())]
     contents: dict[tuple[str, str], bytes] = {}
     if configuration.non_dag_folders:
-        ignore = ignore_file(configuration.non_dag_folders, configuration.ignore_syntax, name=configuration.name)
-        contents = {(environment, NAME): ignore for environment in environments}
-    findings: list[Finding] = []
+        folders, syntax, whose = configuration.non_dag_folders, configuration.ignore_syntax, configuration.name
+        contents = {
+            (environment, NAME): ignore_file(folders, syntax, name=whose, environment=environment)
+            for environment in environments
+        }
+    wrong: list[tuple[_Job, dict[str, Any]]] = []
     size = 0
     for job, answer in _answers(configuration, jobs, templates_of(file, configuration), time_limit):
         if "text" in answer:
-            content = marked(answer["text"], name=configuration.name, entry=job.dag_id)
+            content = marked(answer["text"], name=configuration.name, entry=job.dag_id, environment=job.environment)
             contents[job.environment, f"{job.dag_id}.py"] = content
             size += len(content)
             if size > MOST_BYTES:
@@ -84,12 +101,14 @@ def render(
                     f"{file}: expected DAG files of at most {MOST_BYTES:,} bytes together, found more; split it into "
                     "several configurations, or generate one environment at a time"
                 )
-        findings += [_finding(file, job, one) for one in answer.get("findings", ())]
-    return Rendered(contents, sorted(set(findings)))
+        wrong += [(job, told) for told in answer.get("findings", ())]
+    return Rendered(contents, merged(_findings(file, places, jobs, wrong)))
 
 
 def _work(configuration: Configuration, job: _Job) -> dict[str, Any]:
     """What the child is told of a job. ``own``: the values that nothing but this entry gives."""
+    if not job.environment:
+        return {"template": job.template, "values": None, "own": [], "dag_id": job.dag_id}
     entry = configuration.dags[job.dag_id]
     values = {**entry.values, **entry.per_environment.get(job.environment, {})}
     common = configuration.common_values(job.environment)
@@ -102,11 +121,52 @@ def _work(configuration: Configuration, job: _Job) -> dict[str, Any]:
     }
 
 
-def _finding(file: Path, job: _Job, told: dict[str, Any]) -> Finding:
-    """:param told: by the child, whose parent alone knows where outputs and configuration are."""
-    where = {None: f"{job.environment}/{job.dag_id}.py as {job.template} makes it", "": str(file)}
-    place = where.get(told["file"], told["file"])
-    return Finding(place, told["line"], told["rule"], told["reason"], told["remedy"], job.dag_id, job.environment)
+def _findings(
+    file: Path, places: Mapping[ValuePath, Place], jobs: list[_Job], wrong: list[tuple[_Job, dict[str, Any]]]
+) -> Iterator[Finding]:
+    """:param wrong: what the child told, whose parent alone knows where outputs and configuration are."""
+    users: dict[str, set[_Use]] = {}
+    for job in jobs:
+        if job.environment:
+            users.setdefault(job.template, set()).add((job.dag_id, job.environment))
+    lacking: dict[tuple[str, int, str], set[_Use]] = {}
+    for job, told in wrong:
+        what = (told["file"] or "", told["line"], told.get("undefined", ""))
+        lacking.setdefault(what, set()).add((job.dag_id, job.environment))
+    for job, told in wrong:
+        place, line, reason, remedy = told["file"], told["line"], told["reason"], told["remedy"]
+        if place is None:
+            place = f"{job.environment}/{job.dag_id}.py as {job.template} makes it"
+        elif place == "":
+            place, line = str(file), _line_of_value(places, job, told["value"])
+        elif told.get("missing"):
+            place, line = str(file), _line(places, ("dags", job.dag_id, "template"))
+        elif told.get("undefined"):
+            name, near = told["undefined"], told["near"]
+            of_near = _line_of_value(places, job, near) if near else 0
+            lack = lacking[place, line, name]
+            have = users[job.template] - lack
+            if have:  # the template is right
+                beside = {dag_id for dag_id, environment in users[job.template] if environment == job.environment}
+                of_all = len(beside) > 1 and not any(environment == job.environment for _, environment in have)
+                whose = f"the environment {job.environment} does not give" if of_all else "the entry does not have"
+                reason = f"{place}:{line} needs the value {name}, which {whose}"
+                remedy = f"did you mean it by {near}, which no template uses? else {_ADD}" if near else _ADD
+                at = ("environments", job.environment) if of_all else ("dags", job.dag_id)
+                place, line = str(file), of_near or _line(places, at)
+            elif of_near and len({dag_id for dag_id, _ in lack}) == 1:
+                remedy = f"did you mean {near}, of {file}:{of_near}? else {_ADD}"
+        yield Finding(str(place), line, told["rule"], reason, remedy, job.dag_id, job.environment)
+
+
+def _line_of_value(places: Mapping[ValuePath, Place], job: _Job, name: str) -> int:
+    entry = ("dags", job.dag_id)
+    return _line(places, (*entry, "per_environment", job.environment, name), (*entry, "values", name), entry)
+
+
+def _line(places: Mapping[ValuePath, Place], *paths: ValuePath) -> int:
+    """The line of the first of these that the file has; 0: of none."""
+    return next((places[path][0] for path in paths if path in places), 0)
 
 
 def _answers(
@@ -119,7 +179,7 @@ def _answers(
             with _process(templates, time_limit, errors) as ask:
                 environment = None
                 for job in jobs[done:]:
-                    if job.environment != environment:
+                    if job.environment and job.environment != environment:
                         environment = job.environment
                         if ask({"common": configuration.common_values(environment)}) is None:
                             break

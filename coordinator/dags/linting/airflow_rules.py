@@ -15,7 +15,8 @@ from coordinator.dags.finding import Finding
 from coordinator.errors import ConfigurationError
 
 _PREFIX: Final = "AIR"
-_OF_PREVIEW: Final = ("AIR003", "AIR304")
+READS_VARIABLES: Final = "AIR003"
+_OF_PREVIEW: Final = (READS_VARIABLES, "AIR304")
 """Rules that ruff still calls a preview: reading Variables outside of tasks, and what differs at each import."""
 SINCE: Final = "0.15.6"
 """An older ruff does not know them; the extra ``dags`` asks for this one."""

@@ -11,9 +11,10 @@ from typing import Final
 
 from coordinator.dags.finding import Finding
 from coordinator.dags.ignored import IgnoreSyntax, files_below
-from coordinator.dags.linting.airflow_rules import airflow_rules, ruff_command
+from coordinator.dags.linting.airflow_rules import READS_VARIABLES, airflow_rules, ruff_command
 from coordinator.dags.linting.importing import import_files
 from coordinator.errors import ConfigurationError
+from coordinator.model.phrases import counted
 
 _SAID_BY_A_DAG_FILE: Final = (b"dag", b"airflow")
 """Airflow imports only files that have both words (``might_contain_dag``)."""
@@ -54,7 +55,9 @@ def lint(path: Path, *, python: Path, syntax: IgnoreSyntax, time_limit: float) -
     of_airflow = [file for file in whole if _is_dag_file(file)]
     imported = import_files(root, of_airflow, python=python, time_limit=time_limit)
     findings += [*imported.findings, *_twice(imported.dag_ids)]
-    return Linted(sorted(set(findings)), len(files), len(of_airflow), ruff is not None)
+    if path.is_dir() and not of_airflow and not findings:
+        findings.append(_nothing_in(path, len(files)))
+    return Linted(sorted(set(_said_once(findings))), len(files), len(of_airflow), ruff is not None)
 
 
 def _files_of(path: Path, syntax: IgnoreSyntax) -> tuple[Path, list[Path]]:
@@ -87,6 +90,19 @@ def _syntax_error(file: Path) -> Finding | None:
 def _is_dag_file(file: Path) -> bool:
     content = file.read_bytes().lower()
     return all(word in content for word in _SAID_BY_A_DAG_FILE)
+
+
+def _nothing_in(folder: Path, files: int) -> Finding:
+    """A wrong path in CI would be good for ever."""
+    there = f"{counted(files, 'Python file')}, and no DAG file among them" if files else "no Python file"
+    remedy = "name the folder that has them; what .airflowignore names does not count"
+    return Finding(str(folder), 0, "no-dag-file", f"expected DAG files, found {there}", remedy)
+
+
+def _said_once(findings: list[Finding]) -> Iterator[Finding]:
+    """Without what ruff says of a line of which the import says the same, as it is: a Variable is read there."""
+    read = {(one.file, one.line) for one in findings if one.rule == "variable"}
+    return (one for one in findings if not (one.rule == READS_VARIABLES and (one.file, one.line) in read))
 
 
 def _twice(dag_ids: dict[Path, list[str]]) -> Iterator[Finding]:

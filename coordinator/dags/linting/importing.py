@@ -17,6 +17,7 @@ from coordinator.errors import ConfigurationError
 
 _CHILD: Final = Path(__file__).with_name("import_child.py")
 
+_NO_AIRFLOW: Final = "ModuleNotFoundError: No module named 'airflow'"
 _REMEDIES: Final = {
     "network": "do it in a task: Airflow imports the file again and again",
     "database": "do it in a task: Airflow imports the file again and again",
@@ -45,7 +46,7 @@ def import_files(root: Path, files: Sequence[Path], *, python: Path, time_limit:
     :param root: the DAG folder, from which they may import modules.
     :param python: the Python that has Airflow and what the DAGs need.
     :param time_limit: seconds for each file.
-    :raises ConfigurationError: this Python cannot be run.
+    :raises ConfigurationError: this Python cannot be run, or has no Airflow.
     """
     imported = Imported()
     known: set[tuple[str, int, str]] = set()
@@ -56,6 +57,11 @@ def import_files(root: Path, files: Sequence[Path], *, python: Path, time_limit:
         for answer in _answers(root, files, python, time_limit, home):
             if "file" in answer:
                 current = Path(answer["file"])
+            elif answer.get("error") == _NO_AIRFLOW:
+                raise ConfigurationError(
+                    f"{python}: has no Airflow, which {current} imports; expected with --python the Python that has "
+                    "Airflow and what the DAGs need"
+                )
             elif "dag_ids" in answer:
                 imported.dag_ids[current] = answer["dag_ids"]
             elif (key := (*answer["place"], answer.get("what", ""))) not in known or not answer["place"][0]:

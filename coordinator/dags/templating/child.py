@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,7 +37,8 @@ def main() -> None:
             common = told["common"]
             _say({})
         else:
-            _say(_done(templates, {**told, "values": common | told["values"]}, work["time_limit"]))
+            values = None if told["values"] is None else common | told["values"]
+            _say(_done(templates, {**told, "values": values}, work["time_limit"]))
 
 
 def _say(answer: dict[str, Any]) -> None:
@@ -45,19 +47,42 @@ def _say(answer: dict[str, Any]) -> None:
 
 
 def _done(templates: Templates, job: dict[str, Any], time_limit: float) -> dict[str, Any]:
-    """The text, or what is wrong, as the fields of a finding. Without a file it is about the output."""
+    """The text, or what is wrong, as the fields of a finding. Without a file it is about the output.
+
+    Of a job without values the template is checked only.
+    """
     try:
+        if job["values"] is None:
+            templates.check(job["template"])
+            return _wrong()
         with _limited(time_limit):
             text = templates.render(job["template"], job["values"])
             unused = templates.unused(job["template"], job["own"])
     except BadTemplate as bad:
-        return _wrong(_finding("template", bad.line, bad.reason, bad.remedy, file=str(bad.file)))
+        told = _finding("template", bad.line, bad.reason, bad.remedy, file=str(bad.file))
+        near = _near(templates, job, bad.undefined) if bad.undefined else ""
+        missing, undefined = bad.missing == job["template"], bad.undefined[:_LONGEST_REASON]
+        return _wrong({**told, "missing": missing, "undefined": undefined, "near": near})
     findings = [_finding(bad.rule, bad.line, bad.reason, bad.remedy) for bad in check_output(text, job["dag_id"])]
     findings += [
-        _finding("unused-value", 0, f"no template uses the value {name}", "correct its name, or remove it", file="")
+        {
+            **_finding(
+                "unused-value", 0, f"no template uses the value {name}", "correct its name, or remove it", file=""
+            ),
+            "value": name,
+        }
         for name in unused
     ]
     return _wrong(*findings) if findings else {"text": text}
+
+
+def _near(templates: Templates, job: dict[str, Any], undefined: str) -> str:
+    """The value of the entry itself that no template uses, and that may be meant; empty: there is none."""
+    try:
+        near = get_close_matches(undefined, templates.unused(job["template"], job["own"]), n=1)
+    except BadTemplate:  # another mistake, which is said once this one is corrected
+        return ""
+    return near[0] if near else ""
 
 
 def _wrong(*findings: dict[str, Any]) -> dict[str, Any]:

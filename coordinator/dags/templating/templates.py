@@ -25,6 +25,8 @@ MOST_CHARACTERS: Final = 1_000_000
 MOST_POWER: Final = 1_000
 """The greatest exponent: Python computes ``10 ** 10 ** 10`` for hours, and no signal interrupts it."""
 
+_UNDEFINED: Final = re.compile(r"'(\w+)' is undefined")
+_NO_FILTER: Final = re.compile(r"No (filter|test) named '(\w+)'")
 _BY_CHANCE: Final = ("random", "lipsum")
 _ADDRESS: Final = re.compile(r"<[^<>\n]* at 0x[0-9a-f]+>")
 """How Python writes an object that has no form of its own: by its address in memory, each time another one."""
@@ -35,11 +37,19 @@ class TooLong(Exception):
 
 
 class BadTemplate(Exception):
-    """A template cannot be rendered. :ivar line: of ``file``; 0: none in particular."""
+    """A template cannot be rendered.
 
-    def __init__(self, file: Path, line: int, reason: str, remedy: str) -> None:
+    :ivar line: of ``file``; 0: none in particular.
+    :ivar missing: the template that does not exist; empty: it is something else.
+    :ivar undefined: the value that does not exist; empty: it is something else.
+    """
+
+    def __init__(
+        self, file: Path, line: int, reason: str, remedy: str, *, missing: str = "", undefined: str = ""
+    ) -> None:
         super().__init__(reason)
         self.file, self.line, self.reason, self.remedy = file, line, reason, remedy
+        self.missing, self.undefined = missing, undefined
 
 
 class _Loader(FileSystemLoader):
@@ -115,10 +125,19 @@ class Templates:
                 raise BadTemplate(self._directory / template, 0, reason, "look for a loop that does not end")
         return "".join(pieces)
 
+    def check(self, template: str) -> None:
+        """Read a template without rendering it. :raises BadTemplate: it is not there, or is wrong."""
+        try:
+            self._jinja.get_template(template)
+        except Exception as error:  # noqa: BLE001 - see render
+            raise self._explained(template, error, {}) from None
+
     def unused(self, template: str, names: Iterable[str]) -> list[str]:
         """Those of these values that the template does not use, nor one that it includes, extends or imports.
 
         Empty where it chooses one by a value: then nobody can tell.
+
+        :raises BadTemplate: one of them is wrong, also where rendering has not come to it.
         """
         used: set[str] = set()
         seen: set[str] = set()
@@ -131,9 +150,12 @@ class Templates:
             assert self._jinja.loader is not None
             try:
                 source, _, _ = self._jinja.loader.get_source(self._jinja, name)
+                tree = self._jinja.parse(source, name)
             except TemplateNotFound:
                 continue  # rendering has not missed it
-            tree = self._jinja.parse(source, name)
+            except TemplateSyntaxError as error:
+                error.filename = str(self._directory / name)
+                raise self._explained(name, error, {}) from None
             used |= find_undeclared_variables(tree)
             for other in find_referenced_templates(tree):
                 if other is None:
@@ -145,12 +167,19 @@ class Templates:
         file, line = self._place(template, error)
         match error:
             case TemplateNotFound():
-                remedy = f"there are {', '.join(sorted(self._jinja.list_templates())[:20]) or 'none'}"
-                return BadTemplate(file, line, f"no template {error.name} in {self._directory}", remedy)
+                there, name = sorted(self._jinja.list_templates()), str(error.name)
+                remedy = f"{_did_you_mean(name, there)}there are {', '.join(there[:20]) or 'none'}"
+                return BadTemplate(file, line, f"no template {name} in {self._directory}", remedy, missing=name)
             case TemplateSyntaxError():
-                return BadTemplate(file, line, f"{error.message}", "correct the template")
+                return BadTemplate(file, line, f"{error.message}".rstrip("."), self._corrected(f"{error.message}"))
             case UndefinedError():
-                return BadTemplate(file, line, str(error), self._remedy_of(str(error), values))
+                found = _UNDEFINED.match(str(error))
+                name = found[1] if found is not None else ""
+                remedy = (
+                    f"{_did_you_mean(name, values, 'else ')}add it to 'values' of the entry, the environment or the "
+                    "file, or write default(...)"
+                )
+                return BadTemplate(file, line, str(error), remedy, undefined=name)
             case TooLong():
                 return BadTemplate(file, line, str(error), "look for a loop that does not end")
             case MemoryError() | RecursionError():
@@ -161,7 +190,7 @@ class Templates:
             case OSError():
                 return BadTemplate(file, line, f"cannot be read: {error.strerror}", "make it readable")
             case _:
-                return BadTemplate(file, line, f"{type(error).__name__}: {error}", "correct the expression")
+                return BadTemplate(file, line, f"{type(error).__name__}: {error}".rstrip("."), "correct the expression")
 
     def _place(self, template: str, error: Exception) -> tuple[Path, int]:
         """Where in the templates an error comes from: the innermost of them."""
@@ -173,9 +202,14 @@ class Templates:
     def _is_ours(self, filename: str) -> bool:
         return Path(filename).is_relative_to(self._directory)
 
-    @staticmethod
-    def _remedy_of(message: str, values: Mapping[str, Any]) -> str:
-        found = re.match(r"'(\w+)' is undefined", message)
-        near = get_close_matches(found[1], values, n=1) if found is not None else []
-        meant = f"did you mean {near[0]}? else " if near else ""
-        return f"{meant}add it to 'values' of the entry, the environment or the file, or write default(...)"
+    def _corrected(self, message: str) -> str:
+        found = _NO_FILTER.match(message)
+        near = (
+            _did_you_mean(found[2], self._jinja.filters if found[1] == "filter" else self._jinja.tests) if found else ""
+        )
+        return f"{near}correct the template"
+
+
+def _did_you_mean(name: str, names: Iterable[str], otherwise: str = "") -> str:
+    near = get_close_matches(name, list(names), n=1)
+    return f"did you mean {near[0]}? {otherwise}" if near else ""

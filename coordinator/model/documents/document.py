@@ -29,6 +29,7 @@ from coordinator.model.documents.cycles import find_cycle_paths
 from coordinator.model.documents.entries import EntryReader
 from coordinator.model.documents.fields import FieldReader
 from coordinator.model.documents.findings import Cursor, Findings, TooManyFindings
+from coordinator.model.documents.items import refuse_tasks_of_items
 from coordinator.model.documents.json_text import JsonSyntaxError, line_and_column, read_json
 from coordinator.model.documents.problems import DependenciesError, Problem
 from coordinator.model.documents.sizes import Sizes
@@ -138,6 +139,7 @@ class _DocumentReader:
             if entry is not None:
                 self._sizes.check(cursor, entry)
                 entries[entry.pipeline] = entry
+        refuse_tasks_of_items(self._findings, self._entries.fan_out, entries)
         edges = self._entries.edges
         cycles = find_cycles(entries) if next(find_cycle_paths(edges), None) else []
         for ring, closing in find_cycle_paths(edges, without=back_in_time(cycles)):

@@ -11,6 +11,7 @@ from coordinator.model.dependencies import Catchup, Document, Downstream, OnLate
 from coordinator.model.documents.bridges import ASSETS_KEY, dump_bridges
 from coordinator.model.documents.deadlines import dump_deadline
 from coordinator.model.documents.document import TOP_LEVEL
+from coordinator.model.documents.items import dump_items
 from coordinator.model.documents.mappings import dump_mapping
 from coordinator.model.durations import format_duration
 from coordinator.model.partitions import Identity
@@ -47,6 +48,14 @@ def _entry(downstream: Downstream) -> Any:
         fields["deadline"] = dump_deadline(downstream.deadline)
     if downstream.on_late is not OnLate.SHOW:
         fields["on_late"] = str(downstream.on_late)
+    if downstream.retries:
+        fields["retries"] = downstream.retries
+        if downstream.retry_delay:
+            fields["retry_delay"] = format_duration(downstream.retry_delay)
+    if downstream.timeout is not None:
+        fields["timeout"] = format_duration(downstream.timeout)
+    if downstream.items is not None:
+        fields["items"] = dump_items(downstream.items)
     # A condition that is an object stands under "upstream": an entry that is one is read as the entry's fields.
     return upstream if len(fields) == 1 and not isinstance(upstream, dict) else fields
 

@@ -175,6 +175,10 @@ class FieldReader:
         except ValueError as error:
             self._findings.add(cursor, str(error))
             return None
+        if pipeline.item or pipeline.is_rows:
+            reason = f"{described(text)} names an item of {pipeline.fanned_out}, and no DAG"
+            self._findings.add(cursor, reason, f"name {pipeline.fanned_out}")
+            return None
         if is_of_assets(pipeline):
             reason = f"{described(text)} is no DAG: the coordinator calls asset events so"
             remedy = "say under 'assets', at the top, which of them are handed on"

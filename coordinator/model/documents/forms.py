@@ -16,7 +16,7 @@ from typing import Any, Final
 from coordinator.model.assets.bridges import Forwarding
 from coordinator.model.conditions import On
 from coordinator.model.deadline import MOST_DAYS
-from coordinator.model.dependencies import Catchup, OnLate, Rerun, Settle
+from coordinator.model.dependencies import MOST_RETRIES, Catchup, OnEmpty, OnLate, Rerun, Settle
 from coordinator.model.durations import DURATION
 from coordinator.model.partitions import ALL, DELIMITER, MOST_MEMBERS, OFFSET, Period
 
@@ -113,6 +113,28 @@ CONDITIONS: Final[Mapping[str, Form]] = {
 }
 """The forms of a condition that is an object, by the field that each has alone."""
 
+ITEMS: Final = form(
+    Field(
+        "from",
+        {
+            "anyOf": [
+                text(pattern=r"^conf\..+$", examples=["conf.tables"]),
+                {
+                    "type": "object",
+                    "required": ["file"],
+                    "additionalProperties": False,
+                    "properties": {"file": text(minLength=1)},
+                },
+            ]
+        },
+        "Where the rows are: in a member of this entry's conf, or in a file of the source [items.<name>] of "
+        "coordinator.toml.",
+        required=True,
+    ),
+    Field("key", text(minLength=1), "The member of a row that names its item.", required=True),
+    Field("on_empty", words(OnEmpty, OnEmpty.FAIL)),
+)
+
 ENTRY: Final = form(
     Field("upstream", definition("condition"), "What the pipeline waits for.", required=True),
     Field("rerun", words(Rerun, Rerun.CLEAR)),
@@ -130,6 +152,23 @@ ENTRY: Final = form(
     ),
     Field("deadline", definition("deadline")),
     Field("on_late", words(OnLate, OnLate.SHOW), needs="deadline"),
+    Field(
+        "retries",
+        {"type": "integer", "minimum": 0, "maximum": MOST_RETRIES, "default": 0},
+        "How often a run that failed is started again, for each time that it is fired.",
+    ),
+    Field(
+        "retry_delay",
+        definition("duration"),
+        "How long after its end a run that failed is started again; at once without it.",
+        needs="retries",
+    ),
+    Field(
+        "timeout",
+        definition("duration"),
+        "How long an attempt may take, from when it is queued: then it is stopped, and has failed.",
+    ),
+    Field("items", definition("items")),
 )
 
 # Asset events

@@ -15,6 +15,7 @@ from coordinator.model.documents.forms import (
     DEADLINES,
     DURATION_IN_WORDS,
     ENTRY,
+    ITEMS,
     MAPPERS,
     MAPPING_IN_SHORT,
     TIME_IN_WORDS,
@@ -51,6 +52,7 @@ _ACCEPT: Final = (
 )
 _ASSETS: Final = "Which environment hands on which asset events to which others."
 _ASSET: Final = "An asset, by its URI: each event is a completion, in its own partition, else in that of its run."
+_ITEMS: Final = "It runs once for each row of its partition. It has ended when all of these items have."
 _PATTERN: Final = "A URI, in which * stands for any characters, such as s3://lake/orders/*."
 _DEADLINE: Final = (
     "When a partition that has not been started is late: at a time of day, or so long after its first input arrived."
@@ -101,6 +103,7 @@ def generate() -> Schema:
             "duration": {"description": "A duration in words.", **DURATION_IN_WORDS},
             "environment": text(description="The name of an environment.", pattern=r"^[^/\s]([^/]*[^/\s])?$"),
             "asset": text(description=_ASSET, minLength=1, maxLength=LONGEST_URI),
+            "items": {"description": _ITEMS, **_object(ITEMS)},
             "pattern": text(description=_PATTERN, minLength=1, maxLength=bounds.PATTERN),
         },
     }

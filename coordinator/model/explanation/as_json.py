@@ -12,11 +12,14 @@ from coordinator.model.evaluation import Evaluated, EvaluatedBranch, EvaluatedIn
 from coordinator.model.explanation.causes import Cause
 from coordinator.model.explanation.explained import Explanation
 from coordinator.model.explanation.in_words import InWords, in_words
+from coordinator.model.explanation.items import ItemShown
 from coordinator.model.explanation.waits import WaitingSensor
 from coordinator.model.explanation.words import state_of
 from coordinator.model.hold import hold_as_json
+from coordinator.model.items.whole import is_of_items
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.references import PipelineRef, Target
+from coordinator.model.retries import Retry
 from coordinator.model.runstate import Attempt, RunState, Unreadable
 from coordinator.model.sensors import EvaluatedSensor
 from coordinator.model.view import SeenOrder, SeenRecord, SeenState, readable_state
@@ -36,12 +39,15 @@ def as_json(explanation: Explanation) -> Json:
         "due": decision.due,
         "due_by": _instant(decision.due_by),
         "late": decision.late,
+        "retry": _retry(decision.retry),
+        "stops_at": _instant(decision.stops_at),
         "obstacles": sorted(decision.obstacles),
         "wave": decision.wave or None,
         "state": _state(explanation.state),
         "condition": _node(decision.evaluated) if decision.evaluated is not None else None,
         "sensors": [_sensor(sensor) for sensor in decision.sensors],
         "waiting_sensors": [_waiting(one) for one in explanation.waiting],
+        "items": [_item(one) for one in explanation.items],
         "causes": [_cause(cause) for cause in explanation.causes],
         "fires_when": explanation.outlook,
         "remedies": explanation.remedies(),
@@ -49,6 +55,21 @@ def as_json(explanation: Explanation) -> Json:
         "order": _order(explanation.order),
         "hold": hold_as_json(explanation.hold),
         "in_words": _in_words(in_words(explanation)),
+    }
+
+
+def _retry(retry: Retry | None) -> Json | None:
+    return None if retry is None else {"at": _instant(retry.at), "number": retry.number, "of": retry.most}
+
+
+def _item(one: ItemShown) -> Json:
+    return {
+        "key": one.key,
+        "state": one.state,
+        "readiness": one.readiness,
+        "requests": one.requests,
+        "run_id": one.run_id,
+        "note": one.note,
     }
 
 
@@ -140,7 +161,7 @@ def _state(seen: SeenState | None) -> Json | None:
         return {"problem": seen.value.reason, "revision": seen.revision}
     return {
         "state": seen.value.state,
-        **_attempt(seen.value.attempt),
+        **_attempt(Attempt() if is_of_items(seen.value.attempt) else seen.value.attempt),
         "observed_at": _instant(seen.value.observed_at),
         "ended_at": _ended_at(seen.value),
         "revision": seen.revision,
@@ -178,6 +199,7 @@ def _record(seen: SeenRecord | None) -> Json | None:
         "blocked_since": _instant(record.blocked_since),
         "order": record.order or None,
         "skipped": record.skipped,
+        "retried": record.retried,
     }
 
 
@@ -207,6 +229,7 @@ def _consumed(consumed: Consumed) -> Json:
 def _in_words(said: InWords) -> Json:
     return {
         "sensors": said.sensors,
+        "items": said.items,
         "condition": [
             {
                 "depth": line.depth,
@@ -232,7 +255,7 @@ def _about(one: EvaluatedInput) -> Json:
     return {
         **_target(one.target),
         "state": state.state if state is not None else None,
-        "run_id": state.attempt.run_id if state is not None else None,
+        "run_id": _shown_attempt(state).run_id,
         "run_of": str(producer.pipeline) if (producer := producer_of(one.seen)) is not None else None,
         "readiness": one.readiness,
     }
@@ -257,7 +280,9 @@ def _attempt(attempt: Attempt) -> Json:
 
 
 def _shown_attempt(state: RunState | None) -> Attempt:
-    """Of an asset, the number is a digest, which says nothing to people."""
+    """Of an asset, the number is a digest, which says nothing to people, and so is the run_id of several items."""
+    if state is not None and is_of_items(state.attempt):
+        return Attempt()
     if isinstance(state, AssetCompletion):
         return Attempt(state.attempt.run_id)
     return state.attempt if state is not None else Attempt()

@@ -17,7 +17,7 @@ from coordinator.model.conditions import On
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.durations import format_duration
 from coordinator.model.evaluation import WOULD_HOLD, EvaluatedInput, inputs_at
-from coordinator.model.explanation.headline import MOVING, missing_inputs, reason
+from coordinator.model.explanation.headline import MOVING, items_in_words, missing_inputs, reason, until_stopped
 from coordinator.model.explanation.of_asset import EMIT_IT, ON_ITS_WAY, has_failed, producers_in_the_way
 from coordinator.model.explanation.words import (
     asked_for,
@@ -35,8 +35,10 @@ from coordinator.model.explanation.words import (
 from coordinator.model.gaps import Cause as GapCause
 from coordinator.model.gaps import find_gap
 from coordinator.model.hold import Hold
+from coordinator.model.items.whole import is_of_items
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
+from coordinator.model.retries import are_used_up
 from coordinator.model.runstate import RunState, State, Unreadable
 from coordinator.model.sensors import EvaluatedSensor
 from coordinator.model.shell import command
@@ -131,8 +133,12 @@ def _follow(propagation: Propagation, top: Decision) -> Iterator[Cause]:
             continue
         if not MOVING.isdisjoint(decision.obstacles):
             continue  # at present it does not wait for its inputs
-        if decision is top and (missed := _missed(propagation, decision.target, via)) is not None:
-            yield missed
+        if decision is top:
+            run = readable_state(propagation.state(decision.target))
+            if run is not None and run.state is State.FAILED and decision.readiness is Readiness.SETTLED:
+                yield failure(decision.target, run)
+            if (missed := _missed(propagation, decision.target, via)) is not None:
+                yield missed
         further = via if decision is top else (*via, decision.target)
         for sensor in _sensors_in_the_way(decision):
             above = sensor.wait.upstream
@@ -260,7 +266,8 @@ def not_met(propagation: Propagation, upstream: Target, on: On, via: tuple[Targe
         )
         return Cause(upstream, Kind.NOT_YET, "has not run in this partition yet", remedy, via)
     if state.state is State.FAILED:
-        return failure(upstream, state, via)
+        failed = failure(upstream, state, via)
+        return replace(failed, says=failed.says + retries_in_words(propagation, upstream))
     says = f"{did(state)}; it is waited for until it {asked_for(on)}"
     return Cause(upstream, Kind.NOT_YET, says, "", via, state.attempt.run_id, state.since)
 
@@ -289,9 +296,24 @@ def _removed(propagation: Propagation, target: Target) -> str | None:
 def failure(target: Target, state: RunState, via: tuple[Target, ...] = ()) -> Cause:
     """The cause for a run that failed."""
     run_id = state.attempt.run_id
+    if is_of_items(state.attempt):
+        remedy = (
+            f"clear the runs of these items once what broke them is fixed: '{command('explain', *target)}' names them"
+        )
+        return Cause(target, Kind.FAILED, did(state), remedy, via, None, state.since)
     what = "it" if target.pipeline.task or not run_id else f"its run {run_id}"
     remedy = f"clear {what} once what broke it is fixed"
+    if not target.pipeline.task:
+        remedy += f", or: {command('rerun', *target)}"
     return Cause(target, Kind.FAILED, did(state), remedy, via, run_id, state.since)
+
+
+def retries_in_words(propagation: Propagation, target: Target) -> str:
+    """That a run that failed is started again no more, if it was before."""
+    node, record = propagation.graph.node(target.pipeline), readable_record(propagation.record(target))
+    if node is None or not are_used_up(record, readable_state(propagation.state(target)), node.downstream):
+        return ""
+    return f"; no retry is left of {node.downstream.retries}"
 
 
 def _too_old(one: EvaluatedInput) -> str:
@@ -313,15 +335,22 @@ def own_causes(propagation: Propagation, decision: Decision, via: tuple[Target, 
         return
     state, seen = readable_state(propagation.state(target)), propagation.record(target)
     record = readable_record(seen)
-    if Obstacle.RUNNING in decision.obstacles and state is not None:
-        yield _running(target, state, via)
+    if decision.items is not None and (decision.items.busy or decision.is_state_outdated(propagation.state(target))):
+        yield Cause(target, Kind.RUNNING, items_in_words(decision.items), "", via)
+    elif decision.items is not None and decision.items.stuck:
+        remedy = f"'{command('explain', *target)}' names them, and explains each"
+        yield Cause(target, Kind.BLOCKED, items_in_words(decision.items), remedy, via)
+    elif Obstacle.RUNNING in decision.obstacles and state is not None:
+        running = _running(target, state, via)
+        yield replace(running, says=running.says + until_stopped(decision))
     elif Obstacle.IN_FLIGHT in decision.obstacles and record is not None:
-        yield _in_flight(target, record, via)
-    elif decision.fires or decision.skips:
+        flying = _in_flight(target, record, via)
+        yield replace(flying, says=flying.says + until_stopped(decision))
+    elif decision.fires or decision.skips or (decision.retries and not decision.obstacles):
         yield Cause(target, Kind.STARTING, reason(decision), "", via)
     wants_to_run = decision.due or decision.readiness is not Readiness.SETTLED
     if Obstacle.HELD in decision.obstacles and wants_to_run:
-        hold = propagation.hold(target.pipeline)
+        hold = propagation.hold(target.pipeline) or propagation.hold(target.pipeline.fanned_out)
         held_since = hold.since if isinstance(hold, Hold) else None
         yield Cause(target, Kind.HELD, f"is held: {hold_in_words(hold)}", how_to_release(target), via, since=held_since)
     if Obstacle.WAITS_FOR_RELEASE in decision.obstacles:

@@ -8,16 +8,17 @@ from functools import partial
 
 from coordinator.model.decide import Decision
 from coordinator.model.explanation.causes import Cause, causes_of, why_unsettled
-from coordinator.model.explanation.headline import MOVING, headline
+from coordinator.model.explanation.headline import MOVING, headline, reason
+from coordinator.model.explanation.items import ItemShown, items_of
 from coordinator.model.explanation.outlook import outlook
 from coordinator.model.explanation.tree import Line, tree
 from coordinator.model.explanation.waits import WaitingSensor
-from coordinator.model.explanation.words import LISTED, asked_for, listed, named, sensor_name
+from coordinator.model.explanation.words import LISTED, asked_for, did, listed, named, sensor_name
 from coordinator.model.hold import Hold
 from coordinator.model.propagation.propagation import Propagation
 from coordinator.model.references import Target
-from coordinator.model.runstate import Unreadable
-from coordinator.model.view import SeenOrder, SeenRecord, SeenState
+from coordinator.model.runstate import State, Unreadable
+from coordinator.model.view import Readiness, SeenOrder, SeenRecord, SeenState, readable_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Explanation:
     :ivar causes: why it does not fire, followed up to the first reasons; empty when it fires, or need not fire.
     :ivar outlook: what would make it fire.
     :ivar waiting: the sensors of its runs that have no answer yet.
+    :ivar items: those over whose rows it fans out.
     """
 
     decision: Decision
@@ -39,10 +41,11 @@ class Explanation:
     causes: tuple[Cause, ...]
     outlook: str
     waiting: tuple[WaitingSensor, ...] = ()
+    items: tuple[ItemShown, ...] = ()
 
     @property
     def headline(self) -> str:
-        return headline_of_run(self.decision, self.waiting)
+        return headline_of_run(self.decision, self.waiting, self.state)
 
     def because(self) -> Iterator[str]:
         """The causes as sentences; of many causes of one kind, only some are named."""
@@ -74,13 +77,19 @@ class Explanation:
         return every if more <= 0 else [*every[:LISTED], f"and {more} more: see them with --json"]
 
 
-def headline_of_run(decision: Decision, waiting: Sequence[WaitingSensor]) -> str:
-    """The decision in one sentence; of a run whose sensors wait, what they wait for."""
+def headline_of_run(decision: Decision, waiting: Sequence[WaitingSensor], seen: SeenState | None) -> str:
+    """The decision in one sentence; of a run whose sensors wait, what they wait for; of one that has failed, why.
+
+    :param seen: the state of the target.
+    """
     if waiting and not MOVING.isdisjoint(decision.obstacles):
         names = listed([sensor_name(one.ref) for one in waiting])
         upstreams = listed([named(one.wait.upstream, decision.target) for one in waiting])
         sensors = "its sensor {} waits" if len(waiting) == 1 else "its sensors {} wait"
         return f"{decision.target} runs, and {sensors.format(names)} for {upstreams}"
+    state = readable_state(seen)
+    if state is not None and state.state is State.FAILED and decision.readiness is Readiness.SETTLED:
+        return f"{decision.target} {did(state, in_run=False)}; it {reason(decision)}"
     return headline(decision)
 
 
@@ -116,9 +125,10 @@ def explain(
         state=propagation.state(target),
         record=propagation.record(target),
         order=propagation.order(target),
-        hold=propagation.hold(target.pipeline),
+        hold=propagation.hold(target.pipeline) or propagation.hold(target.pipeline.fanned_out),
         lines=tuple(tree(decision.evaluated, target, why)) if decision.evaluated is not None else (),
         causes=(*causes, *(cause for place, cause in of_sensors.items() if place not in of_itself)),
         outlook=_outlook_of_run(propagation, decision, waiting),
         waiting=tuple(waiting),
+        items=items_of(propagation, target),
     )

@@ -9,6 +9,7 @@ from coordinator.model.conditions import Dependency, On
 from coordinator.model.decide import Decision, Obstacle
 from coordinator.model.evaluation import Evaluated, EvaluatedBranch, EvaluatedInput, all_inputs
 from coordinator.model.explanation.words import listed, moment, named
+from coordinator.model.items.whole import Standing
 from coordinator.model.partitions import gathers
 from coordinator.model.references import Target
 from coordinator.model.view import Readiness
@@ -28,6 +29,8 @@ def reason(decision: Decision) -> str:
     obstacles = " and ".join(sorted(decision.obstacles))
     if decision.by_sensors:
         return _reason_by_sensors(decision, obstacles)
+    if decision.retries and MOVING.isdisjoint(decision.obstacles):
+        return _reason_by_retry(decision, obstacles)
     if decision.fires:
         return f"fires now{', as a person has ordered' if decision.order else ''}"
     if Obstacle.BROKEN in decision.obstacles:
@@ -43,8 +46,14 @@ def reason(decision: Decision) -> str:
         return f"is given up: it should have been started{moment('by', decision.due_by)} (on_late: skip)"
     if decision.ready:
         return f"would fire now, but it is {obstacles}"
+    if decision.items is not None and (decision.items.busy or not decision.due):
+        words = items_in_words(decision.items)
+        if decision.items.busy or decision.readiness is Readiness.BUSY:
+            return f"runs: {words}"
+        if decision.items.stuck and decision.readiness is Readiness.STUCK:
+            return f"cannot end by itself: {words}"
     if not MOVING.isdisjoint(decision.obstacles):
-        return f"is on its way: it is {obstacles}"
+        return f"is on its way: it is {obstacles}{until_stopped(decision)}"
     if decision.readiness is Readiness.BUSY:
         busy = [one for one in all_inputs(decision.evaluated) if one.busy]
         waited_for = listed([named(one.target, decision.target) for one in busy])
@@ -59,6 +68,30 @@ def reason(decision: Decision) -> str:
             return f"never fires in this partition: {no_input(decision.evaluated, decision.target)}"
         return f"is settled: it still needs {_needed(decision.evaluated, decision.target)}"
     return "is settled: nothing that it needs is new"
+
+
+def until_stopped(decision: Decision) -> str:
+    """When its present attempt is stopped, in words; empty if it may take any time."""
+    return f"; it is stopped{moment('at', decision.stops_at)} if it still runs" if decision.stops_at is not None else ""
+
+
+def _reason_by_retry(decision: Decision, obstacles: str) -> str:
+    """The reason where a run that failed is started again."""
+    assert decision.retry is not None
+    if obstacles:
+        return f"failed, and would be started again ({decision.retry}), but it is {obstacles}"
+    when = " now" if decision.ready else moment("at", decision.retry.at)
+    return f"failed, and is started again{when} ({decision.retry})"
+
+
+def items_in_words(items: Standing) -> str:
+    """How the items of a pipeline stand, without its name."""
+    if items.busy:
+        waits = f", and {items.stuck:,} cannot go on by themselves" if items.stuck else ""
+        return f"{items.busy:,} of its {items.items:,} items have not ended{waits}"
+    if items.stuck:
+        return f"{items.stuck:,} of its {items.items:,} items cannot go on by themselves"
+    return f"all of its {items.items:,} items have ended"
 
 
 def _reason_by_sensors(decision: Decision, obstacles: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from coordinator.model.explanation.explained import Explanation
+from coordinator.model.explanation.items import items_in_lines
 from coordinator.model.explanation.record import order_in_words, record_in_words
 from coordinator.model.explanation.tree import Line
 from coordinator.model.explanation.waits import sensor_in_words
@@ -17,6 +18,7 @@ class InWords:
     """The sections, in the order in which they are shown. What there is nothing to say of is empty, or ``None``."""
 
     sensors: Sequence[str]
+    items: Sequence[str]
     condition: Sequence[Line]
     because: Sequence[str]
     outlook: str
@@ -35,6 +37,7 @@ def in_words(explanation: Explanation) -> InWords:
             *(one.in_words() for one in explanation.waiting),
             *(sensor_in_words(one) for one in explanation.decision.sensors),
         ],
+        items=list(items_in_lines(explanation.items)),
         condition=explanation.lines,
         because=list(explanation.because()),
         outlook=explanation.outlook,

@@ -33,6 +33,10 @@ def outlook(propagation: Propagation, decision: Decision) -> str:
     """
     if decision.fires:
         return "It fires now, by the watcher that leads."
+    if decision.retries and decision.retry is not None and not decision.obstacles:
+        return (
+            f"It is started again{moment('at', decision.retry.at)} ({decision.retry}), or before that for what is new."
+        )
     asked = list(_Outlook(propagation, decision.target).of(decision))
     if decision.by_sensors:
         return _of_sensors(decision, asked)

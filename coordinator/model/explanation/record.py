@@ -56,6 +56,10 @@ def _known(record: TriggerRecord, revision: int) -> Iterator[str]:
     yield f"decided{moment('at', record.when)}{by}"
     if record.ordered:
         yield f"carries out a person's order, revision {record.ordered}"
+    if record.retrying:
+        yield f"a retry: its run had failed ({record.retried} so far since it was fired)"
+    elif record.retried:
+        yield f"its run was started again {record.retried} times before, because it had failed"
     if record.skipped:
         yield "this partition is given up: only a person's order starts it"
     if record.attempt is not None:

@@ -12,6 +12,7 @@ from coordinator.model.assets.names import is_asset
 from coordinator.model.conditions import On
 from coordinator.model.evaluation import EvaluatedInput
 from coordinator.model.hold import Hold
+from coordinator.model.items.whole import is_of_items
 from coordinator.model.partitions import Identity
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.printable import printable
@@ -72,6 +73,8 @@ def run_in_words(state: RunState) -> str:
         newest = state.emissions[0]
         by = f" by {newest.pipeline} in run {newest.run_id}" if newest.pipeline is not None else ""
         return f"{by}{when_in_words(state)}"
+    if is_of_items(state.attempt):
+        return when_in_words(state)
     words = f" in run {state.attempt.run_id}" if state.attempt.run_id is not None else ""
     if state.attempt.run_id is None and state.attempt.number is not None:
         words = f" in attempt {state.attempt.number}"

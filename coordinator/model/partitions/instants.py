@@ -10,6 +10,8 @@ import hashlib
 import re
 from datetime import UTC, datetime
 
+from coordinator.model.references import ITEM_KEY
+
 RUN_ID_LIMIT = 250
 """Airflow refuses a longer run_id."""
 
@@ -68,8 +70,8 @@ def partition_of_run(*, run_id: str, logical_date: datetime | None, partition_ke
 
     :param conf: the run's conf; the coordinator writes the partition into that of the runs that it starts.
     """
-    claimed = _claimed_partition(conf)
-    if claimed is not None and is_coordinator_run_id(run_id, claimed):
+    claimed = _claimed(conf, "partition")
+    if claimed is not None and (is_coordinator_run_id(run_id, claimed) or item_of_run(run_id, conf)):
         return claimed
     if partition_key:
         return partition_key
@@ -86,6 +88,7 @@ def is_coordinator_run_id(run_id: str, partition: str) -> bool:
 
 
 _OURS = re.compile(r"coordinator__(.+)__[0-9]{1,18}", re.DOTALL)
+_OF_ITEM = re.compile(rf"(.+)\[({ITEM_KEY})-[0-9a-f]{{8}}\]", re.DOTALL)
 _ESCAPED = re.compile(r"(?:~[0-9a-f]{2})+")
 _DATED = re.compile(r"(?:scheduled|backfill|manual)__([^_]+)")
 
@@ -101,6 +104,13 @@ def partition_in_run_id(run_id: str) -> str | None:
     return partition if is_coordinator_run_id(run_id, partition) else None
 
 
+def item_in_run_id(run_id: str) -> tuple[str, str] | None:
+    """The partition and the key of the item for which the coordinator has made a run_id; ``None``: it made none for an
+    item, or may have cut it."""
+    found = _OF_ITEM.fullmatch(partition_in_run_id(run_id) or "")
+    return (found[1], found[2]) if found is not None else None
+
+
 def date_in_run_id(run_id: str) -> str | None:
     """The date-time in a run_id that Airflow has made, as a partition; ``None``: there is none.
 
@@ -112,9 +122,29 @@ def date_in_run_id(run_id: str) -> str | None:
     return format_instant(instant) if instant is not None else None
 
 
-def _claimed_partition(conf: object) -> str | None:
+def item_of_run(run_id: str, conf: object) -> str:
+    """The key of the item for which the coordinator has created a run; empty: it has not. The conf is believed as that
+    of :func:`partition_of_run` is."""
+    partition, key, row = (_claimed(conf, name) for name in ("partition", "item", "row"))
+    if partition is None or key is None or row is None:
+        return ""
+    return key if is_coordinator_run_id(run_id, name_of_item_run(partition, key, row)) else ""
+
+
+def dag_or_item(dag_id: str, run_id: str, conf: object) -> str:
+    """The name of the pipeline whose run it is: the DAG, or an item of it, as in ``load[orders]``."""
+    key = item_of_run(run_id, conf)
+    return f"{dag_id}[{key}]" if key else dag_id
+
+
+def name_of_item_run(partition: str, key: str, row: str) -> str:
+    """What stands in the run_id of an item in the place of the partition. :param row: the fingerprint of its row."""
+    return f"{partition}[{key}-{row}]"
+
+
+def _claimed(conf: object, name: str) -> str | None:
     ours = conf.get("coordinator") if isinstance(conf, dict) else None
-    claimed = ours.get("partition") if isinstance(ours, dict) else None
+    claimed = ours.get(name) if isinstance(ours, dict) else None
     return claimed if isinstance(claimed, str) and claimed else None
 
 

@@ -18,7 +18,7 @@ from coordinator.model.decide import Decision
 from coordinator.model.graph import Graph, Node
 from coordinator.model.partitions import Identity
 from coordinator.model.references import PipelineRef, Target
-from coordinator.model.runstate import RunState
+from coordinator.model.runstate import RunState, State, Unreadable
 from coordinator.model.trigger import Status, TriggerRecord
 from coordinator.model.view import Facts, Readiness
 
@@ -57,7 +57,9 @@ class AtRest:
         consumed, past = NOTHING, 0
         if recorded is not None:
             record = recorded.value
-            if not isinstance(record, TriggerRecord) or record.status is not Status.DONE:
+            if not isinstance(record, TriggerRecord) or record.status is not Status.DONE or record.rows is not None:
+                return None  # what has rows hangs on its items, too
+            if seen is not None and _has_failed(seen.value) and self._may_retry(pipeline):
                 return None
             consumed = record.consumed
         elif (watermark := facts.watermark(pipeline)) is not None:
@@ -77,6 +79,14 @@ class AtRest:
             if not consumed.knows(one, known.value, known.revision):
                 return None
         return Decision(target, Readiness.SETTLED)
+
+    def _may_retry(self, pipeline: PipelineRef) -> bool:
+        node = self._graph.node(pipeline)
+        return node is not None and node.downstream.retries > 0
+
+
+def _has_failed(state: RunState | Unreadable) -> bool:
+    return isinstance(state, RunState) and state.state is State.FAILED
 
 
 def _inputs_of(node: Node) -> _Inputs | None:

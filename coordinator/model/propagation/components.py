@@ -44,6 +44,9 @@ class Components:
             parent[find(edge.upstream.whole)] = find(edge.downstream)
             if not edge.same_partition:
                 mixed.add(edge.downstream)
+        for pipeline in graph:  # an item in which a sensor waits
+            if pipeline.item and graph.fans_out(pipeline.fanned_out):
+                parent[find(pipeline)] = find(pipeline.fanned_out)
         numbers: dict[PipelineRef, int] = {}
         self._of = {pipeline: numbers.setdefault(find(pipeline), len(numbers)) for pipeline in graph}
         self._of |= {task: self._of[pipeline] for pipeline in graph for task in graph.tasks(pipeline)}
@@ -56,7 +59,10 @@ class Components:
         self._unordered |= {self._of[pipeline] for pipeline in graph.going_back}
 
     def __getitem__(self, pipeline: PipelineRef) -> int:
-        return self._of.get(pipeline, OUTSIDE)
+        found = self._of.get(pipeline, OUTSIDE)
+        if found == OUTSIDE and pipeline.dag_id[-1:] == "]":
+            return self._of.get(pipeline.fanned_out, OUTSIDE)
+        return found
 
     def is_unordered(self, component: int) -> bool:
         """Whether the order of its pipelines is not that of all dependencies: they form a cycle that goes back in time,
@@ -65,5 +71,5 @@ class Components:
 
     def area(self, target: Target) -> Area:
         """The area of a target."""
-        component = self._of.get(target.pipeline, OUTSIDE)
+        component = self[target.pipeline]
         return component, ALL_PARTITIONS if component in self._mixed else target.partition

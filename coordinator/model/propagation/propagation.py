@@ -24,6 +24,7 @@ from coordinator.model.conditions import Dependency
 from coordinator.model.decide import Decision, Obstacle, decide
 from coordinator.model.graph import Graph
 from coordinator.model.hold import Hold
+from coordinator.model.items.whole import ItemTallies, Standing, rows_of, whole_of
 from coordinator.model.loops import comes_of
 from coordinator.model.partitions import Identity, Latest, Mapping
 from coordinator.model.partitions.instants import partition_order
@@ -100,6 +101,7 @@ class Propagation:
         self._frontier = Frontier(graph)
         self._tallies = Tallies(graph)
         self._at_rest = AtRest(graph, facts, self._unsettled)
+        self._items = ItemTallies(facts, self.readiness)
         self._exchange: _Exchange | None = None
         self.broken: dict[Target, Exception] = {}
         self.miscounted: list[Target] = []
@@ -134,6 +136,9 @@ class Propagation:
 
     def newest(self, upstream: PipelineRef, *, without: Callable[[Target], bool] = lambda _: False) -> Target | None:
         return self._partitions.newest(upstream, without=without)
+
+    def items(self, whole: Target) -> Standing | None:
+        return self._items.standing(whole)
 
     def comes_of(self, producer: Target, downstream: Target) -> bool:
         return comes_of(self.graph, self._facts, producer, downstream)
@@ -175,6 +180,15 @@ class Propagation:
         yield from self.graph.dependents(upstream)
         yield from self._partitions.followers(upstream)
         yield from self._facts.runs_behind(upstream)
+        if upstream.pipeline.item:  # also of one whose entry has lost its items
+            whole = whole_of(upstream)
+            if rows_of(self._facts, whole) is not None and not self.graph.fans_out(whole.pipeline):
+                yield whole
+        if upstream.pipeline.is_rows:
+            whole = Target(upstream.pipeline.fanned_out, upstream.partition)
+            if (rows := rows_of(self._facts, whole)) is not None:
+                yield from (target_of((whole.pipeline.with_item(key), upstream.partition)) for key in rows.by_key)
+                yield whole
 
     def partitions_of(self, pipelines: Collection[PipelineRef], targets: Iterable[Target]) -> set[Target]:
         """Every partition of these pipelines that is known, or that follows from an upstream of theirs.
@@ -265,6 +279,7 @@ class Propagation:
         except Exception as error:  # noqa: BLE001 - as in decide()
             decision = self._break(target, error)
             self._unsettled[target] = decision.readiness
+            self._items.moved(target)
         return Made(decision, live)
 
     def refresh(self, changed: Iterable[Target] = (), *, recorded: Iterable[Target] = ()) -> list[Decision]:
@@ -311,6 +326,7 @@ class Propagation:
         self._partitions = PartitionIndex(graph, self._facts)
         self._tallies = Tallies(graph)
         self._at_rest = AtRest(graph, self._facts, self._unsettled)
+        self._items = ItemTallies(self._facts, self.readiness)
         pieces = self._note_everything(waiting, targets, changed, everything=everything)
         self._exchange = _Exchange(waiting, changed, everything, pieces)
 
@@ -398,6 +414,9 @@ class Propagation:
                 self._unsettled[target] = readiness
             for newest in self._partitions.note_readiness(target, readiness):
                 self._frontier.add(newest, live=live)
+        self._items.moved(target)
+        if readiness is Readiness.SETTLED:
+            self._items.drop(target)
         if changed:
             for dependent in self.dependents(target):
                 self._tallies.moved(dependent, target)

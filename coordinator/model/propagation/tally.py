@@ -217,6 +217,8 @@ def _can_be_counted(node: Node) -> bool:
     else."""
     if isinstance(node.downstream.deadline, AfterFirstInput):
         return False
+    if node.downstream.items is not None:
+        return False  # its items are counted (coordinator.model.items.whole)
     leaves = list(node.leaves())
     if any(leaf.upstream.task or is_asset(leaf.upstream) for leaf in leaves):
         return False  # a task and an asset depend on the state of a run, too

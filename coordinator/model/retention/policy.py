@@ -71,6 +71,8 @@ def why_not_at_rest(decision: Decision, lapsed: Lapsed) -> str | None:
     if decision.due or decision.ready or decision.readiness is Readiness.BUSY:
         held = ", and held" if Obstacle.HELD in decision.obstacles else ""
         return f"it is {'due' if decision.due else 'busy'}{held}"
+    if decision.items is not None and decision.items.stuck:
+        return f"{decision.items.stuck} of its items cannot go on by themselves"
     if decision.evaluated is None:
         return None if decision.readiness is Readiness.SETTLED else f"it is {decision.readiness}"
     for one in all_inputs(decision.evaluated):

@@ -42,6 +42,8 @@ class _OrNone:
 class _OurPart(_Answer):
     token: Annotated[str | None, _OrNone()] = None
     partition: Annotated[str | None, _OrNone()] = None
+    item: Annotated[str | None, _OrNone()] = None
+    row: Annotated[str | None, _OrNone()] = None
 
 
 class _OurConf(_Answer):

@@ -100,6 +100,10 @@ class AirflowClient:
         """Send a POST request. ``path`` follows that of the API. Raises as :meth:`send` does."""
         return self.send("POST", path, deadline=deadline, body=body, permit=permit)
 
+    def patch(self, path: str, body: Mapping[str, Any], *, deadline: Deadline, permit: Permit | None = None) -> Answer:
+        """Send a PATCH request. ``path`` follows that of the API. Raises as :meth:`send` does."""
+        return self.send("PATCH", path, deadline=deadline, body=body, permit=permit)
+
     def send(
         self,
         method: str,
@@ -194,7 +198,7 @@ class AirflowClient:
             # defect, whose frames are needed.
             if isinstance(error, (requests.RequestException, HTTPError, OSError)):
                 _forget_frames(error, handled)
-            raise EnvironmentUnavailable(f"{question}: no answer: {_reason(error, deadline)}") from error
+            raise EnvironmentUnavailable(f"{question}: no answer: {reason_of(error, deadline)}") from error
 
     def _route(self) -> Route:
         """This thread's route. :raises requests.RequestException: the address, or that of a proxy, is invalid."""
@@ -258,7 +262,7 @@ def _forget_frames(error: BaseException, handled: BaseException | None) -> None:
             found += one.__cause__, one.__context__
 
 
-def _reason(error: BaseException, deadline: Deadline) -> str:
+def reason_of(error: BaseException, deadline: Deadline) -> str:
     """The innermost cause in a few words; the libraries' own texts are nested four levels deep."""
     if deadline.remaining() <= 0:
         return f"timed out after {deadline.seconds:g} s"

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from coordinator.config.airflow import AirflowSettings
-from coordinator.runners.airflow import assets, changes, checking, looking, starting
+from coordinator.runners.airflow import assets, changes, checking, looking, starting, stopping
 from coordinator.runners.airflow.assets import KnownAssets
 from coordinator.runners.airflow.client import AirflowClient
 from coordinator.runners.airflow.deadline import Deadline
@@ -24,6 +24,7 @@ from coordinator.runners.port import (
     Permit,
     RequestRefused,
     RunOrTask,
+    RunRef,
     StartRequest,
 )
 
@@ -69,6 +70,10 @@ class AirflowRunner:
 
     def changed_runs(self, since: datetime | None, *, place: ListPlace, timeout: float) -> Changed:
         return changes.changed_runs(self._client, since, place, Deadline(timeout))
+
+    def stop(self, ref: RunRef, *, before: datetime | None, permit: Permit | None = None) -> Outcome:
+        with _only_this_one():
+            return stopping.stop(self._client, ref, before, Deadline(self._request_timeout), permit)
 
     def check(self, dag_ids: Sequence[str], *, tasks: Mapping[str, Collection[str]] = NO_TASKS) -> EnvironmentReport:
         return checking.check(

@@ -20,6 +20,16 @@ def post(
         return Refused(refusal.status, str(refusal))
 
 
+def patch(
+    client: AirflowClient, path: str, body: dict[str, Any], deadline: Deadline, permit: Permit | None
+) -> Answer | Refused:
+    """As :func:`post`, with PATCH."""
+    try:
+        return client.patch(path, body, deadline=deadline, permit=permit)
+    except RequestRefused as refusal:
+        return Refused(refusal.status, str(refusal))
+
+
 def refused(answer: Answer) -> Refused:
     answer.raise_if_unsettled()
     return Refused(answer.status, answer.detail())

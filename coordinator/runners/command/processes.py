@@ -6,7 +6,7 @@ its number since is not taken for it (:mod:`coordinator.store.process_id`). This
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,12 @@ def is_alive(noted: object) -> bool:
     """Whether a process is alive, given what :func:`as_json` has noted of it.
 
     A process of another boot, or of a container that has gone, has ended. So has one that only waits for its parent to
-    read its exit status.
+    read its exit status. The machine may have got another name since: the boot tells machines apart.
     """
-    process = read_process_id(noted)
-    return process is not None and lives_here(process) and not _is_zombie(process.pid)
+    process, ours = read_process_id(noted), ProcessId.of_this_process()
+    if process is None or ours is None:
+        return False
+    return lives_here(replace(process, host=ours.host)) and not _is_zombie(process.pid)
 
 
 def _is_zombie(pid: int) -> bool:

@@ -46,8 +46,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         return found
 
 
-class _Noted(msgspec.Struct, frozen=True):
-    """A process that has noted itself. :ivar claimed_at: when a supervisor took the attempt."""
+class Noted(msgspec.Struct, frozen=True):
+    """A process that has noted itself; none, where the attempt was taken so that it never begins.
+
+    :ivar claimed_at: when a supervisor took the attempt.
+    """
 
     process: dict[str, Any]
     claimed_at: WrittenTime | None = None
@@ -62,7 +65,7 @@ class _Ended(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
 
 
-_Read = TypeVar("_Read", Request, _Noted, _Ended)
+_Read = TypeVar("_Read", Request, Noted, _Ended)
 
 
 def _read(file: Path, kind: type[_Read]) -> _Read | None:
@@ -120,16 +123,16 @@ def standing_of(attempt: Attempt) -> Standing:
 
     :raises ValueError: a file is damaged. :raises OSError: one cannot be read.
     """
-    claim = _read(attempt.directory / SUPERVISOR, _Noted)
-    if claim is None:
-        return Standing(State.QUEUED)
+    claim = claim_of(attempt)
+    if claim is None:  # it may be about to be removed, file by file
+        return _ended(attempt, None) or Standing(State.QUEUED)
     began = claim.claimed_at
     if (ended := _ended(attempt, began)) is not None:
         return ended
     # In this order: a command that has not noted itself looks for its supervisor before it begins.
     if is_alive(claim.process):
         return Standing(State.RUNNING, began)
-    command = _read(attempt.directory / PROCESS, _Noted)
+    command = command_of(attempt)
     if command is not None and is_alive(command.process):
         return Standing(State.RUNNING, began)
     if (ended := _ended(attempt, began)) is not None:  # it has ended between these questions
@@ -143,9 +146,21 @@ def _ended(attempt: Attempt, began: datetime | None) -> Standing | None:
         return None
     if ended.code == 0 and ended.reason is None:
         return Standing(State.SUCCESS, began, ended.ended_at)
-    how = f"it was ended by signal {ended.signal}" if ended.code is None else f"it ended with {ended.code}"
+    how = f"it ended with {ended.code}"
+    if ended.code is None:
+        how = "it never began" if ended.signal is None else f"it was ended by signal {ended.signal}"
     note = f"{ended.reason}: {how}" if ended.reason is not None else how
     return Standing(State.FAILED, began, ended.ended_at, note=note)
+
+
+def claim_of(attempt: Attempt) -> Noted | None:
+    """Who has taken an attempt; raises as :func:`standing_of`."""
+    return _read(attempt.directory / SUPERVISOR, Noted)
+
+
+def command_of(attempt: Attempt) -> Noted | None:
+    """The process of the command; raises as :func:`standing_of`."""
+    return _read(attempt.directory / PROCESS, Noted)
 
 
 class RunFiles:

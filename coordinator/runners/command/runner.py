@@ -25,6 +25,7 @@ from coordinator.model.trigger import Action
 from coordinator.runners.command.run_files import Attempt, Request, RunFiles, standing_of
 from coordinator.runners.command.settings import CommandSettings
 from coordinator.runners.command.spawning import spawn
+from coordinator.runners.command.stopping import end
 from coordinator.runners.partitions import refusal_of_partitions
 from coordinator.runners.port import (
     NO_TASKS,
@@ -136,6 +137,27 @@ class CommandRunner(Runner):
                 seen[one] = ObservedTask(run, ()) if run is not None and isinstance(one, TaskRef) else run
         error = next(iter(refused.values())) if refused and not seen else None
         return Looked(seen, refused, error=error)
+
+    def stop(self, ref: RunRef, *, before: datetime | None, permit: Permit | None = None) -> Outcome:
+        deadline = boottime() + self._settings.request_timeout
+        if (problem := self._problem()) is not None:
+            raise NotSent(problem.found)
+        try:
+            newest = self._files.newest(ref.dag_id, ref.run_id)
+            if newest is None:
+                return NotHappened(f"there is no run {_shown(ref)} to stop", run_missing=True)
+            if newest.queued_at != before:
+                return NotHappened(f"{_shown(ref)} is in another attempt by now")
+            if not standing_of(newest).state.is_terminal:
+                if permit is not None:
+                    permit(max(0.0, deadline - boottime()))
+                end(newest)
+            return Happened(self._observed(newest))
+        except OSError as error:
+            raise EnvironmentUnavailable(f"{self!r}: {error}") from error
+        except ValueError as error:
+            damaged = self._damaged(ref, error)
+            return Refused(damaged.status, str(damaged))
 
     def check(self, dag_ids: Sequence[str], *, tasks: Mapping[str, Collection[str]] = NO_TASKS) -> EnvironmentReport:
         commands = self._settings.commands
@@ -274,4 +296,8 @@ def _is_text(request: StartRequest) -> bool:
 
 
 def _named(request: StartRequest) -> str:
-    return printable(f"{request.dag_id}/{request.run_id}", limit=bounds.DETAIL)
+    return _shown(RunRef(request.dag_id, request.run_id))
+
+
+def _shown(ref: RunRef) -> str:
+    return printable(f"{ref.dag_id}/{ref.run_id}", limit=bounds.DETAIL)

@@ -15,6 +15,7 @@ Only the standard library, and what needs no more, so that it starts quickly.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -31,6 +32,7 @@ from coordinator.store.process_id import ProcessId
 SUPERVISOR = "supervisor.json"
 PROCESS = "process.json"
 EXIT = "exit.json"
+STOP = "stop.json"
 LOG = "log"
 
 CLAIMED = "claimed"
@@ -39,10 +41,19 @@ TAKEN = "taken"
 GRACE = 10.0
 """Seconds from SIGTERM to SIGKILL, for a command that is to end."""
 
+SOMEBODY = "somebody stopped it"
+STOPPED = "the coordinator stopped it"
+"""The reason of an attempt for which there is :data:`STOP`."""
+
 NOT_RUN = 127
 """The exit status of a command that cannot be run, as shells have it."""
 
 _SIGNALS = {signal.SIGCHLD, signal.SIGTERM}
+_SET_CHILD_SUBREAPER = 36
+"""``PR_SET_CHILD_SUBREAPER`` of ``prctl(2)``."""
+_KILL_AGAIN = 1.0
+"""Seconds after SIGKILL until it is sent again, to what has been started meanwhile."""
+
 _LOOKS_EVERY = 3600.0
 """Seconds between two looks at a command of which no signal tells."""
 
@@ -96,37 +107,88 @@ def _supervise(attempt: Path, what: dict[str, Any], telling: int) -> int:
 def _run(attempt: Path, what: dict[str, Any]) -> dict[str, Any]:
     """Run the command, and wait for its end. Returns what is to be kept of it."""
     supervisor = os.getpid()
+    for number in _SIGNALS:  # whoever has started the watcher may ignore them, which is handed down
+        signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # they wait for _wait
+    _adopt_orphans()
     command = os.fork()
     if command == 0:
         _become(attempt, what, supervisor)
-    reason = _wait(command, what["timeout"])
-    status = os.waitstatus_to_exitcode(os.waitpid(command, 0)[1])
+    reason, status = _wait(command, what["timeout"])
+    if reason == SOMEBODY and (attempt / STOP).exists():
+        reason = STOPPED
     return {"code": status if status >= 0 else None, "signal": -status if status < 0 else None, "reason": reason}
 
 
-def _wait(command: int, timeout: float | None) -> str | None:
-    """Wait for the end of the command, and end it where it is to end: by SIGTERM at first, then by SIGKILL.
+def _wait(command: int, timeout: float | None) -> tuple[str | None, int]:
+    """Wait for the end of the command and of everything that it has started, and end them where they are to end: by
+    SIGTERM at first, then by SIGKILL.
 
-    :param command: its process number, and that of its group. It is not reused before somebody reads its exit status.
+    :param command: its process number, and that of its group.
     :param timeout: seconds that it may take; ``None``: any time.
-    :returns: why it was ended; ``None``: it was not.
+    :returns: why it was ended, or ``None``; and its exit status, negative for a signal.
     """
     reason: str | None = None
+    status: int | None = None
     ends_at = None if timeout is None else time.monotonic() + timeout
-    while os.waitid(os.P_PID, command, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+    while True:
+        ended = _reap(command)
+        status = ended if ended is not None else status
+        if not _descendants():
+            if status is None:
+                continue  # it has ended just now
+            return reason, status
         left = _LOOKS_EVERY if ends_at is None else max(0.0, ends_at - time.monotonic())
         heard = signal.sigtimedwait(_SIGNALS, min(left, _LOOKS_EVERY))
         is_late = ends_at is not None and time.monotonic() >= ends_at
         is_stopped = heard is not None and heard.si_signo == signal.SIGTERM
         if not (is_late or is_stopped):
             continue
-        _signal_group(command, signal.SIGTERM if reason is None else signal.SIGKILL)
-        reason = reason or ("somebody stopped it" if is_stopped else "it took longer than its timeout")
-        ends_at = time.monotonic() + GRACE
-    if reason is not None:
-        _signal_group(command, signal.SIGKILL)  # what it has left behind
-    return reason
+        number = signal.SIGTERM if reason is None else signal.SIGKILL
+        reason = reason or (SOMEBODY if is_stopped else "it took longer than its timeout")
+        _signal_group(command, number)
+        for descendant in _descendants():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(descendant, number)
+        ends_at = time.monotonic() + (GRACE if number is signal.SIGTERM else _KILL_AGAIN)
+
+
+def _reap(command: int) -> int | None:
+    """Read the exit statuses of all children that have ended. Returns that of the command, if it is among them."""
+    found = None
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return found
+        if pid == 0:
+            return found
+        if pid == command:
+            found = os.waitstatus_to_exitcode(status)
+
+
+def _descendants() -> list[int]:
+    """The processes below this one: orphans have become its children."""
+    children: dict[int, list[int]] = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                fields = Path("/proc", entry, "stat").read_text(errors="replace").rpartition(")")[2].split()
+                if fields[0] not in "ZX":
+                    children.setdefault(int(fields[1]), []).append(int(entry))
+    found, waiting = [], [os.getpid()]
+    while waiting:
+        for child in children.get(waiting.pop(), ()):
+            found.append(child)
+            waiting.append(child)
+    return found
+
+
+def _adopt_orphans() -> None:
+    """From now on a process that loses its parent below this one becomes its child (Linux)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
 def _signal_group(command: int, number: signal.Signals) -> None:
@@ -151,12 +213,18 @@ def _become(attempt: Path, what: dict[str, Any], supervisor: int) -> NoReturn:
         if os.getppid() != supervisor:  # it was killed, and may be taken for one that has started nothing
             os._exit(NOT_RUN)
         os.chdir(what["working_directory"])
-        os.execvpe(what["argv"][0], what["argv"], what["env"])
+        environment = {_encoded(name): _encoded(value) for name, value in what["env"].items()}
+        os.execvpe(_encoded(what["argv"][0]), [_encoded(one) for one in what["argv"]], environment)
     except BaseException as error:  # noqa: BLE001 - it must not go on as a second supervisor
         sys.stderr.write(f"coordinator: {what['argv'][0]} cannot be run: {error}\n")
         sys.stderr.flush()
     finally:
         os._exit(NOT_RUN)
+
+
+def _encoded(text: str) -> bytes:
+    """As the program gets it, whatever the locale."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _keep(attempt: Path, ended: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -22,6 +22,12 @@ TOKEN = f"{OURS}token"
 QUEUED_AT = f"{OURS}queued_at"
 LOGICAL_DATE = f"{OURS}logical_date"
 CONF = f"{OURS}conf"
+MACRO = "${"
+"""How a macro of CDAP begins: it is expanded in what a pipeline uses, also where it came from an argument."""
+
+_AHEAD = timedelta(days=1)
+"""By which the clock of another watcher may be ahead."""
+
 _OF_ITS_OWN = ("partition", "wave", "sequence")
 
 
@@ -69,10 +75,13 @@ def read_arguments(text: object) -> Ours | None:
         given: Any = json.loads(text) if isinstance(text, str) else {}
         conf = json.loads(given[CONF])
         dated = given.get(LOGICAL_DATE)
+        queued_at = as_utc(datetime.fromisoformat(given[QUEUED_AT]))
+        if queued_at > datetime.now(UTC) + _AHEAD:
+            return None  # somebody else has written that, and nothing could come after it
         return Ours(
             str(given[RUN_ID]),
             str(given[TOKEN]),
-            as_utc(datetime.fromisoformat(given[QUEUED_AT])),
+            queued_at,
             None if dated is None else as_utc(datetime.fromisoformat(dated)),
             conf if isinstance(conf, dict) else {},
         )

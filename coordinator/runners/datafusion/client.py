@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
@@ -26,6 +27,7 @@ from urllib3.exceptions import HTTPError
 from coordinator.model import bounds
 from coordinator.model.printable import printable
 from coordinator.runners.airflow.answers import TRY_AGAIN, read_date, read_retry_after
+from coordinator.runners.airflow.client import reason_of
 from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.airflow.google import GoogleTokens
 from coordinator.runners.airflow.route import Route
@@ -50,6 +52,9 @@ _MOST_IN_A_SECOND = 5000
 _AHEAD = 24 * 3600
 _PIECE = 64 * 1024
 _RENEW_EARLY = 0.1
+
+_RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
+_STATUS = re.compile(r"[A-Z_]{1,40}")
 
 _HEADERS = {"User-Agent": f"coordinator/{__version__}", "Accept": "application/json", "Accept-Encoding": "identity"}
 
@@ -82,13 +87,18 @@ _Shape = TypeVar("_Shape")
 
 @dataclass(frozen=True, slots=True)
 class CdapAnswer:
-    """An answer. :ivar question: method and address. :ivar date: when it was made, by CDAP's clock."""
+    """An answer.
+
+    :ivar question: method and address. :ivar date: when it was made, by CDAP's clock.
+    :ivar secrets: our credentials, which something in between may repeat.
+    """
 
     question: str
     status: int
     body: bytes = field(repr=False)
     retry_after: float | None = None
     date: datetime | None = None
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def read(self, shape: type[_Shape]) -> _Shape:
         """The body of a success.
@@ -106,13 +116,26 @@ class CdapAnswer:
         raise RequestRefused(f"{self.question} answered {self.status}: {self.text()}", status=self.status)
 
     def text(self) -> str:
-        """What it says. CDAP refuses in plain text."""
-        return printable(self.body.decode(errors="replace").strip(), limit=bounds.DETAIL)
+        """What it says, without our credentials. CDAP refuses in plain text."""
+        said = without(self.secrets, self.body.decode(errors="replace").strip())
+        return printable(said, limit=bounds.DETAIL)
+
+    def is_about(self, app: str) -> bool:
+        """Whether a refusal is CDAP's own, about an app: it names the app. A proxy's page is HTML, or names nothing."""
+        said = self.body.decode(errors="replace").lstrip()
+        return app in said and not said.startswith("<")
 
     def _unavailable(self, why: str) -> EnvironmentUnavailable:
         error = ServerFailed if self.status >= 500 else EnvironmentUnavailable
-        reason = printable(why, limit=bounds.DETAIL)
+        reason = printable(without(self.secrets, why), limit=bounds.DETAIL)
         return error(f"{self.question} answered {self.status}: {reason}", retry_after=self.retry_after)
+
+
+def without(secrets: Iterable[str], text: str) -> str:
+    """A text without our credentials, which somebody else may have put there."""
+    for secret in secrets:
+        text = text.replace(secret, "***").replace(json.dumps(secret)[1:-1], "***")
+    return text
 
 
 class Login:
@@ -184,7 +207,8 @@ class CdapClient:
         started = answer.read(list[Started])
         if len(started) != 1:
             raise EnvironmentUnavailable(f"{answer.question} answered about {len(started)} programs; expected one")
-        return started[0]
+        (one,) = started
+        return msgspec.structs.replace(one, error=without(answer.secrets, one.error) if one.error else one.error)
 
     def runs(
         self, pipeline: Pipeline, *, since: float, deadline: Deadline
@@ -195,7 +219,7 @@ class CdapClient:
         ones, it is halved.
 
         :param since: seconds since 1970.
-        :raises RequestRefused: with status 404: there is no such program.
+        :raises RequestRefused: with status 404: there is no such program; CDAP itself says so.
         """
         found: dict[str, Record] = {}
         date: datetime | None = None
@@ -206,10 +230,10 @@ class CdapClient:
             query = {"start": start, "end": end, "limit": limit}
             try:
                 answer = self._send("GET", f"{self._program(pipeline)}/runs", deadline=deadline, query=query)
-                records = answer.read(list[Record])
+                records = _read_of(answer, pipeline, list[Record])
                 date = answer.date or date
                 if len(records) < limit:
-                    found |= {one.runid: one for one in records}
+                    found |= {one.runid: one for one in records if _is_plain(one)}
                     continue
                 if end - start <= _SMALLEST and limit < _MOST_IN_A_SECOND:
                     parts.append((start, end, 2 * limit))
@@ -226,17 +250,18 @@ class CdapClient:
         """Whether there is such a program."""
         try:
             query = {"limit": 1}
-            self._send("GET", f"{self._program(pipeline)}/runs", deadline=deadline, query=query).read(list[Record])
+            answer = self._send("GET", f"{self._program(pipeline)}/runs", deadline=deadline, query=query)
+            _read_of(answer, pipeline, list[Record])
         except RequestRefused as refused:
             if refused.status == 404:
                 return False
             raise
         return True
 
-    def stop(self, pipeline: Pipeline, runid: str, deadline: Deadline) -> None:
+    def stop(self, pipeline: Pipeline, runid: str, deadline: Deadline, permit: Permit | None = None) -> None:
         """Stop this run, and no other one. It has ended if that is refused with 400."""
         path = f"{self._program(pipeline)}/runs/{quote(runid, safe='')}/stop"
-        answer = self._send("POST", path, deadline=deadline)
+        answer = self._send("POST", path, deadline=deadline, permit=permit)
         if not 200 <= answer.status < 300:
             answer.read(list[Any])
 
@@ -259,12 +284,12 @@ class CdapClient:
         body: Any = None,
         permit: Permit | None = None,
     ) -> CdapAnswer:
-        """One request; again with a new token, if CDAP answers 401: it looks at the token before anything else."""
+        """One request; a question again with a new token, if CDAP answers 401. A start is preceded by a question."""
         target = f"{path}?{urlencode(query)}" if query else path
         content = None if body is None else json.dumps(body, separators=(",", ":")).encode()
         header = self._let_in(method, deadline, None)
         answer = self._exchange(method, target, header, content, deadline, permit)
-        if answer.status == 401 and header is not None:
+        if answer.status == 401 and header is not None and method == "GET":
             renewed = self._let_in(method, deadline, header)
             if renewed != header:
                 answer = self._exchange(method, target, renewed, content, deadline, permit)
@@ -289,6 +314,7 @@ class CdapClient:
     ) -> CdapAnswer:
         question = f"{method} {self._base}{target}"
         headers = dict(_HEADERS)
+        secrets = () if authorization is None else (authorization, authorization.removeprefix("Bearer "))
         if authorization is not None:
             headers["Authorization"] = authorization
         if content is not None:
@@ -301,9 +327,10 @@ class CdapClient:
                     _body(response, question),
                     read_retry_after(response.headers.get("Retry-After")),
                     read_date(response.headers.get("Date")),
+                    secrets,
                 )
         except (requests.RequestException, HTTPError, OSError) as error:
-            reason = printable(f"{type(error).__name__}: {error}", limit=bounds.DETAIL)
+            reason = without(secrets, reason_of(error, deadline))
             raise EnvironmentUnavailable(f"{question}: no answer: {reason}") from None
 
     def _route(self) -> Route:
@@ -313,6 +340,22 @@ class CdapClient:
             with self._lock:
                 self._routes.add(route)
         return route
+
+
+def _read_of(answer: CdapAnswer, pipeline: Pipeline, shape: type[_Shape]) -> _Shape:
+    """What CDAP says of a program.
+
+    :raises EnvironmentUnavailable: also for a 404 that is not CDAP's own: a load balancer's, while CDAP is down, would
+        make all runs look deleted.
+    """
+    if answer.status == 404 and not answer.is_about(pipeline.app):
+        raise EnvironmentUnavailable(f"{answer.question} answered 404, and not as CDAP does: {answer.text()}")
+    return answer.read(shape)
+
+
+def _is_plain(record: Record) -> bool:
+    """Whether it is a run that can be named in an address, in a state that can be shown."""
+    return bool(_RUN_ID.fullmatch(record.runid) and _STATUS.fullmatch(record.status))
 
 
 def _body(response: BaseHTTPResponse, question: str) -> bytes:

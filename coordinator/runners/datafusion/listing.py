@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
 
 from coordinator.boottime import boottime
@@ -31,10 +31,11 @@ _UNKNOWN = 404
 
 
 class _Seen(NamedTuple):
-    """:ivar at: when the newest list that shows it was asked for, by ``boottime``."""
+    """By ``boottime``: :ivar at: when the newest list that shows it was asked for. :ivar first: likewise, the first."""
 
     attempt: Attempt
     at: float
+    first: float
 
 
 @dataclass(slots=True)
@@ -74,7 +75,8 @@ class _Known:
             known = self.seen.get(runid)
             if known is not None and (known.at > at or known.attempt.state.is_terminal):
                 attempt = known.attempt
-            self.seen[runid] = _Seen(attempt, at if known is None else max(at, known.at))
+            first = at if known is None else min(at, known.first)
+            self.seen[runid] = _Seen(attempt, at if known is None else max(at, known.at), first)
             self.ids.setdefault(attempt.ours.run_id, set()).add(runid)
             (self.going.discard if attempt.state.is_terminal else self.going.add)(runid)
         if is_all:
@@ -89,9 +91,9 @@ class _Known:
 
 
 class Listed:
-    """The runs of a program, as of a list. :ivar now: the moment by CDAP's clock."""
+    """The runs of a program, as of a list. :ivar now: the moment by CDAP's clock; ``None``: it does not say."""
 
-    def __init__(self, listings: Listings, dag_id: str, attempts: Iterable[Attempt], now: datetime) -> None:
+    def __init__(self, listings: Listings, dag_id: str, attempts: Iterable[Attempt], now: datetime | None) -> None:
         self.now = now
         self._listings = listings
         self._dag_id = dag_id
@@ -151,7 +153,13 @@ class Listings:
             if date is not None:
                 known.until = max(date.timestamp() - (boottime() - at), known.until or 0.0)
             self._forget_accepted(dag_id, known)
-        return Listed(self, dag_id, attempts.values(), date or datetime.now(UTC))
+        return Listed(self, dag_id, attempts.values(), date)
+
+    def known_for(self, dag_id: str, attempt: Attempt) -> float:
+        """For how many seconds an attempt has been listed, as far as this process knows. It needs no wall clock."""
+        with self._lock:
+            seen = self._known[dag_id].seen.get(attempt.record.runid)
+        return 0.0 if seen is None else boottime() - seen.first
 
     def attempts_of(self, dag_id: str, run_id: str) -> list[Attempt]:
         """What is known of a run."""

@@ -8,6 +8,7 @@ socket; and what may have been started counts as not started only when it has no
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 import weakref
@@ -18,13 +19,14 @@ from typing import ClassVar
 
 import msgspec
 
+from coordinator.boottime import boottime
 from coordinator.errors import CoordinatorError
 from coordinator.model import bounds
 from coordinator.model.printable import printable
 from coordinator.model.trigger import Action
 from coordinator.runners.airflow.deadline import Deadline
 from coordinator.runners.datafusion.absence import Absences
-from coordinator.runners.datafusion.arguments import Ours, arguments_of, requested
+from coordinator.runners.datafusion.arguments import MACRO, Ours, arguments_of, requested
 from coordinator.runners.datafusion.attempts import Attempt, Run, run_of
 from coordinator.runners.datafusion.client import CdapClient, Record
 from coordinator.runners.datafusion.listing import Listings
@@ -86,6 +88,7 @@ class DataFusionRunner(Runner):
         self._lock = threading.Lock()
         self._gates: weakref.WeakValueDictionary[RunRef, _Gate] = weakref.WeakValueDictionary()
         self._listings = Listings(self._client, settings)
+        self._doubts: dict[tuple[str, str], float] = {}
 
     def __repr__(self) -> str:
         return f"<DataFusionRunner {self._name} {self._settings.url} {self._settings.namespace}>"
@@ -98,12 +101,16 @@ class DataFusionRunner(Runner):
         with self._alone(RunRef(request.dag_id, request.run_id), deadline):
             with _before_it_is_sent():
                 run = self._find(request, deadline)
-            if request.action is Action.CREATE:
-                return self._outcome(request, run) if run is not None else self._send(request, None, deadline, permit)
+            if request.action is Action.CREATE and run is not None:
+                return self._outcome(request, run)
+            if request.action is Action.CLEAR:
+                if run is None or _is_older(run, request):
+                    return self._gone(request, deadline)
+                if run.newest.ours.queued_at != request.before:
+                    return Happened(self._observed(run))
+            self._wait_for_doubt(request)
             if run is None:
-                return self._gone(request, deadline)
-            if run.newest.ours.queued_at != request.before:
-                return Happened(self._observed(run))
+                return self._send(request, None, deadline, permit)
             if not run.newest.state.is_terminal:
                 return NotHappened(f"{_named(request)} has not ended")
             return self._send(request, run, deadline, permit)
@@ -115,7 +122,7 @@ class DataFusionRunner(Runner):
         key = (request.dag_id, request.run_id, request.token)
         while True:
             run = self._find(request, deadline)
-            if run is not None and not (request.action is Action.CLEAR and run.newest.ours.queued_at == request.before):
+            if run is not None and not (request.action is Action.CLEAR and not _is_newer(run, request)):
                 self._absences.forget(key)
                 return self._outcome(request, run)
             if self._is_absent(key, deadline):
@@ -147,6 +154,26 @@ class DataFusionRunner(Runner):
         if error is None and refused and not seen:
             error = next(iter(refused.values()))
         return Looked(seen, refused, unanswered, error)
+
+    def stop(self, ref: RunRef, *, before: datetime | None, permit: Permit | None = None) -> Outcome:
+        deadline = Deadline(self._settings.request_timeout)
+        named = printable(f"{ref.dag_id}/{ref.run_id}", limit=bounds.DETAIL)
+        pipeline = self._settings.pipelines.get(ref.dag_id)
+        if pipeline is None:
+            return Refused(_UNKNOWN, f"environments.{self._name}.pipelines has no {named} any more")
+        try:
+            run = self._listings.renew(ref.dag_id, deadline).run(ref.run_id)
+            if run is None:
+                return NotHappened(f"there is no run {named} to stop, or it is not listed yet", run_missing=True)
+            if run.newest.ours.queued_at != before:
+                return NotHappened(f"{named} is in another attempt by now")
+            if not run.newest.state.is_terminal and run.newest.record.status != "STOPPING":
+                self._client.stop(pipeline, run.newest.record.runid, deadline, permit)
+        except RequestRefused as refused:
+            if refused.status != _CANNOT:  # otherwise it has just ended
+                return Refused(refused.status, str(refused))
+        assert run is not None
+        return Happened(self._observed(run))
 
     def check(self, dag_ids: Sequence[str], *, tasks: Mapping[str, Collection[str]] = NO_TASKS) -> EnvironmentReport:
         deadline = Deadline(self._settings.request_timeout)
@@ -190,6 +217,9 @@ class DataFusionRunner(Runner):
                 pipeline, arguments_of(ours, pipeline.arguments), deadline=deadline, permit=permit
             )
         except RequestRefused as refused:
+            # Something in between may have said so, after CDAP has made a run. So it is listed first, for a while.
+            with self._lock:
+                self._doubts[request.dag_id, request.run_id] = boottime()
             return self._refused(refused.status, str(refused))
         except NotSent:
             raise
@@ -209,6 +239,19 @@ class DataFusionRunner(Runner):
         self._listings.accept(ref, attempt)
         return Happened(self._observed(run_of(request.dag_id, (*(before.attempts if before else ()), attempt))))
 
+    def _wait_for_doubt(self, request: StartRequest) -> None:
+        """:raises NotSent: a start was refused as a whole, and a run that was made all the same may still appear."""
+        with self._lock:
+            at = self._doubts.get((request.dag_id, request.run_id))
+        left = self._absences.within - (boottime() - at) if at is not None else 0.0
+        if left > 0:
+            raise NotSent(
+                f"{self!r} refused the start; a run that was made all the same may still appear, for {left:.0f} s",
+                retry_after=min(left, bounds.RETRY_AFTER),
+            )
+        with self._lock:
+            self._doubts.pop((request.dag_id, request.run_id), None)
+
     def _refused(self, status: int, said: str) -> Refused:
         """:raises EnvironmentUnavailable: this status does not say that nothing has happened."""
         if status not in _NOTHING_HAPPENED:
@@ -225,7 +268,8 @@ class DataFusionRunner(Runner):
         """The run to clear is not listed."""
         while not self._is_absent((request.dag_id, request.run_id, request.token), deadline):
             with _before_it_is_sent():
-                if self._find(request, deadline) is not None:
+                run = self._find(request, deadline)
+                if run is not None and not _is_older(run, request):
                     return NotHappened(f"{_named(request)} has appeared just now")
         return NotHappened(f"there is no run {_named(request)}", run_missing=True)
 
@@ -259,13 +303,21 @@ class DataFusionRunner(Runner):
                 time.sleep(min(_PAUSE, left))
         return found
 
-    def _stop_if_late(self, run: Run, now: datetime, deadline: Deadline) -> None:
-        """Stop the newest attempt, if it has taken longer than its timeout. It is stopped once more if it goes on."""
+    def _stop_if_late(self, run: Run, now: datetime | None, deadline: Deadline) -> None:
+        """Stop the newest attempt, if it has taken longer than its timeout. It is stopped once more if it goes on.
+
+        :param now: by CDAP's clock; ``None``: it does not say. Then it counts from when this process first saw the run.
+        """
         pipeline = self._settings.pipelines[run.dag_id]
         newest = run.newest
         if pipeline.timeout is None or newest.record.status == "STOPPING":
             return
-        if newest.has_taken(pipeline.timeout, now):
+        if now is None:
+            known_for = timedelta(seconds=self._listings.known_for(run.dag_id, newest))
+            is_late = not newest.state.is_terminal and known_for >= pipeline.timeout
+        else:
+            is_late = newest.has_taken(pipeline.timeout, now)
+        if is_late:
             with suppress(EnvironmentUnavailable, RequestRefused):  # the next look shows that it goes on
                 self._client.stop(pipeline, newest.record.runid, deadline)
 
@@ -312,6 +364,12 @@ class DataFusionRunner(Runner):
             return Refused(_CANNOT, "a pipeline of Data Fusion has no tasks; clear its whole run")
         if not _is_text(request):
             return Refused(_CANNOT, "the run_id or the conf contains half a surrogate pair, which is no text")
+        if MACRO in json.dumps((request.partition, request.conf), ensure_ascii=False, default=str):
+            return Refused(
+                _CANNOT,
+                f"the partition, the inputs or the conf contain {MACRO!r}: CDAP would expand that as a macro, also one "
+                "that reads a secret; write such arguments into the settings",
+            )
         if strange := next((name for name in request.conf if name.startswith("system.")), None):
             named = printable(repr(strange), limit=bounds.DETAIL // 2)
             return Refused(
@@ -320,6 +378,16 @@ class DataFusionRunner(Runner):
                 f"environments.{self._name}.pipelines.{request.dag_id}.arguments",
             )
         return None
+
+
+def _is_older(run: Run, request: StartRequest) -> bool:
+    """Whether the attempt to clear is not listed any more, but one before it is."""
+    return request.before is not None and run.newest.ours.queued_at < request.before
+
+
+def _is_newer(run: Run, request: StartRequest) -> bool:
+    """Whether the run has had another attempt than the one to clear."""
+    return request.before is None or run.newest.ours.queued_at > request.before
 
 
 def _next(request: StartRequest, before: Run | None, now: datetime) -> Ours:

@@ -21,7 +21,8 @@ export function to(...names) {
 /** The same, with parameters; what is empty is left out. */
 export function withQuery(path, parameters) {
   const given = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined && value !== "");
-  return given.length ? `${path}?${new URLSearchParams(given)}` : path;
+  if (!given.length) return path;
+  return `${path}${path.includes("?") ? "&" : "?"}${new URLSearchParams(given)}`;
 }
 
 /** "environment/dag_id", or "dag_id" in the environment default, as the coordinator writes it. */
@@ -41,8 +42,9 @@ export function nameOf({ environment, dag_id }) {
 export function inAirflow(environments, { environment, dag_id }, run_id = null) {
   const pages = Object.hasOwn(environments, environment) ? environments[environment] : null;
   if (!pages || dag_id.includes(" ")) return null; // no DAG has a blank in its id: it stands for assets
+  const dag = dag_id.replace(/\[[^\]]+\]$/, ""); // an item of a pipeline has runs of that
   const put = (template, name, value) => template.split(name).join(encodeURIComponent(value));
-  return run_id === null ? put(pages.dag, "{DAG_ID}", dag_id) : put(put(pages.run, "{DAG_ID}", dag_id), "{RUN_ID}", run_id);
+  return run_id === null ? put(pages.dag, "{DAG_ID}", dag) : put(put(pages.run, "{DAG_ID}", dag), "{RUN_ID}", run_id);
 }
 
 /** Shown inside Airflow: its frame lets nothing out of it, so links to Airflow would lead nowhere. */

@@ -1,8 +1,10 @@
-// Asking the server: again and again while somebody looks, with the last answer kept while there is none.
+// Asking the server: once, and then whenever something has changed, with the last answer kept while there is none.
 
-import { base } from "./address.js";
+import { base, withQuery } from "./address.js";
+import { listen, standing } from "./live.js";
 
 const EVERY = 5_000;
+const EVERY_WHILE_TOLD = 30_000;
 const AFTER_FAILURE = 2_000;
 const SLOW_AFTER = 1_500;
 const GIVE_UP_AFTER = 30_000;
@@ -40,36 +42,69 @@ export async function ask(path) {
 }
 
 /**
- * Asks at once, and then again and again while the window can be seen.
+ * Asks at once, and again when something has changed, while the window can be seen.
  *
  * on.answer(content, when): there is an answer; on.refused(error): there is none; on.slow(): it takes long.
+ * once: the answer does not change. concerns(names): whether it may change with these pipelines.
+ * Returns a function that ends it.
  */
-export function follow(path, on, { once = false } = {}) {
+export function follow(path, on, { once = false, concerns = () => true } = {}) {
   let timer = null;
   let asking = false;
+  let again = false; // something has changed since the question was asked
+  let after = 0;
+  let done = false;
 
   async function turn() {
-    if (asking) return;
+    if (asking) return void (again = true);
     asking = true;
+    again = false;
     clearTimeout(timer);
     const slow = setTimeout(on.slow, SLOW_AFTER);
-    let pause = EVERY;
+    let pause = standing.open ? EVERY_WHILE_TOLD : EVERY;
     try {
-      on.answer(await ask(path), new Date());
+      const content = await ask(withQuery(path, { after: after || null }));
+      if (done) return;
+      on.answer(content, new Date());
+      done = once;
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
+      if (done) return;
       on.refused(error);
-      pause = error.passes ? AFTER_FAILURE : EVERY;
+      if (error.passes) pause = AFTER_FAILURE;
     } finally {
       clearTimeout(slow);
       asking = false;
     }
-    if (!document.hidden && !(once && pause === EVERY)) timer = setTimeout(turn, pause);
+    if (done || document.hidden) return;
+    timer = setTimeout(turn, again ? 0 : pause);
   }
 
+  listen((event) => {
+    if (done) return;
+    if (event.away) on.refused(new Refused(503, { kind: "etcd_away", ...event.away }));
+    else if (event.pipelines === null || concerns(event.pipelines)) {
+      after = event.revision;
+      turn();
+    }
+  });
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) clearTimeout(timer);
-    else if (!once) turn();
+    else if (!done) turn();
   });
   turn();
+  return () => {
+    done = true;
+    clearTimeout(timer);
+  };
+}
+
+/** The names of all pipelines in an answer. */
+export function pipelinesIn(content, found = new Set()) {
+  if (Array.isArray(content)) for (const one of content) pipelinesIn(one, found);
+  else if (content !== null && typeof content === "object") {
+    if (typeof content.pipeline === "string") found.add(content.pipeline);
+    for (const one of Object.values(content)) pipelinesIn(one, found);
+  }
+  return found;
 }

@@ -13,6 +13,14 @@ export function el(name, attributes = {}, ...children) {
   return made;
 }
 
+/** An element of a picture. */
+export function svg(name, attributes = {}, ...children) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [attribute, value] of Object.entries(attributes)) made.setAttribute(attribute, String(value));
+  made.append(...children.flat(Infinity));
+  return made;
+}
+
 /** Replaces what is shown, and keeps the keyboard's place: the focus, and what is unfolded. */
 export function show(place, ...children) {
   const focused = place.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;

@@ -2,10 +2,13 @@
 
 import { base, nameOf, pipelineOf, to } from "./address.js";
 import { el } from "./dom.js";
-import { moment } from "./time.js";
+import { standing } from "./live.js";
+import { clock, moment } from "./time.js";
 
-/** Fills the head. Returns what views say to it. */
-export function header(place) {
+const VIEWS = [["now", "Now", base + "/"], ["graph", "Graph", to("graph")]];
+
+/** Fills the head. Returns what views say to it. `view`: the one that is shown. */
+export function header(place, view) {
   const field = el("input", {
     name: "pipeline",
     type: "search",
@@ -17,7 +20,11 @@ export function header(place) {
   });
   const form = el("form.search", { role: "search" }, field, el("kbd", { "aria-hidden": "true" }, "/"));
   const state = el("p.state", { role: "status" });
-  place.append(el("a.brand", { href: base + "/" }, "coordinator"), form, state);
+  const count = el("small", { hidden: true });
+  const links = VIEWS.map(([name, title, href]) =>
+    el("a", { href, "aria-current": name === view ? "page" : null }, title, name === "now" ? count : null),
+  );
+  place.append(el("a.brand", { href: base + "/" }, "coordinator"), el("nav", { "aria-label": "Views" }, links), form, state);
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -47,15 +54,24 @@ export function header(place) {
     },
     asking: () => say("asking", "reading etcd…"),
     slow: () => say("slow", "etcd answers slowly…"),
-    live: (when, revision) => say("live", "live ·", age(when.toISOString()), ` · revision ${revision}`),
+    /** How many things need somebody. */
+    count(number) {
+      count.hidden = !number;
+      count.replaceChildren(" ", String(number));
+    },
+    live(when, revision) {
+      if (standing.away) return this.away({ kind: "etcd_away", error: standing.away }, when);
+      say("live", standing.open ? "live" : ["as it was", age(when.toISOString())], ` · revision ${revision}`);
+    },
     then: (revision) => say("then", `as of revision ${revision}`),
     idle: () => state.replaceChildren(),
     /** There is no answer now. `last`: when there was one. */
     away(error, last) {
       const since = error.error.since;
-      const shown = last ? ["; shown: as it was", age(last.toISOString())] : [];
+      const shown = last ? ["; shown as it was then"] : [];
       const what = {
-        etcd_away: ["etcd away", ...(since ? [age(since, true)] : [])],
+        etcd_away: ["etcd away", ...(since ? [" since ", clock(since)] : [])],
+        not_read: ["reading etcd…"],
         page_away: ["this page's server is away"],
         slow: ["etcd answers slowly"],
         busy: ["too many questions at once"],

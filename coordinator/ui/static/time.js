@@ -21,6 +21,14 @@ export function moment(text, lasts = false) {
   return el("time", { datetime: text, title: text, "data-lasts": lasts }, age(when, lasts));
 }
 
+/** A moment by the clock of who reads it: "12:03", with the day if it is not today. */
+export function clock(text) {
+  const when = new Date(text);
+  const time = when.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+  const today = when.toDateString() === new Date().toDateString();
+  return el("span", { title: text }, today ? time : `${when.toLocaleDateString("en-CA")} ${time}`);
+}
+
 /** Text with its moments as ages: "failed at <moment>" becomes "failed 14 min ago". Names stay as they are. */
 export function withAges(text) {
   return replaced(text, /(^|\s)(at|since)\s$/, (before, word, found) => [before, moment(found, word === "since")]);

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from coordinator.reading.explaining import explained
+from coordinator.reading.moments import moments
 from coordinator.reading.naming import UnknownPartition, unknown_partition
 from coordinator.reading.newest import newest_partitions
 from coordinator.reading.task_explained import task_explained
@@ -23,12 +24,19 @@ NEWEST = 20
 MOST = 200
 """Partitions that may be asked for at once."""
 
+MOMENTS = 15
+"""Earlier states of an explanation that are looked for at once."""
+
 _PIPELINE = "/explain/{environment}/{dag_id}"
 _PARTITION = _PIPELINE + "/{partition}"
 
 
 def routes(api: Api, show: Callable[[Request], Awaitable[Response]]) -> list[Route]:
     """:param show: answers with the page."""
+
+    def told_of(request: Request) -> int:
+        """The change that made the reader ask: an answer from before it is not good enough."""
+        return min(number_in(request, "after", default=0), api.live.standing.revision)
 
     async def newest(request: Request) -> Response:
         pipeline, revision = pipeline_in(request), number_in(request, "rev", default=0)
@@ -39,7 +47,7 @@ def routes(api: Api, show: Callable[[Request], Awaitable[Response]]) -> list[Rou
         def question(store: Store, keys: Keys) -> Any:
             return newest_partitions(store, keys, pipeline, most=most, revision=revision).as_json()
 
-        return json_answer(await api.questions.ask(("newest", pipeline, most, revision), question))
+        return json_answer(await api.questions.ask(("newest", pipeline, most, revision, told_of(request)), question))
 
     async def partition(request: Request) -> Response:
         pipeline, typed = pipeline_in(request), name_in(request, "partition")
@@ -55,9 +63,20 @@ def routes(api: Api, show: Callable[[Request], Awaitable[Response]]) -> list[Rou
                 )
             return found.as_json()
 
-        return json_answer(await api.questions.ask(("explain", pipeline, typed, task, revision), question))
+        name = ("explain", pipeline, typed, task, revision, told_of(request))
+        return json_answer(await api.questions.ask(name, question))
+
+    async def history(request: Request) -> Response:
+        pipeline, typed = pipeline_in(request), name_in(request, "partition")
+
+        def question(store: Store, keys: Keys) -> Any:
+            return [one.as_json() for one in moments(store, keys, pipeline, typed, limits=api.limits, most=MOMENTS)]
+
+        name = ("moments", pipeline, typed, told_of(request))
+        return json_answer({"moments": await api.questions.ask(name, question), "most": MOMENTS})
 
     return [
+        Route("/api/v1" + _PARTITION + "/moments", history),
         Route("/api/v1" + _PARTITION, partition),
         Route("/api/v1" + _PIPELINE, newest),
         Route(_PARTITION, show),

@@ -39,14 +39,15 @@ def routes(api: Api, page: Page) -> list[Route]:
 
     def address(pipeline: PipelineRef, run_id: str, found: RunPartition) -> str:
         """Of the explanation. If the partition is only likely, the page says so of this run."""
-        path = page.path + path_of("explain", pipeline.environment, pipeline.dag_id, found.partition)
+        about = pipeline.with_item(found.item) if found.item else pipeline
+        path = page.path + path_of("explain", about.environment, about.dag_id, found.partition)
         return path if found.is_certain else f"{path}?{urlencode({'run': run_id})}"
 
     async def look_up(request: Request) -> Response:
         pipeline, run_id = pipeline_in(request), name_in(request, "run_id")
         found = await partition_of(pipeline, run_id)
         explain = address(pipeline, run_id, found)
-        return json_answer({"pipeline": str(pipeline), **asdict(found), "explain": explain})
+        return json_answer({"pipeline": str(pipeline), **_told(found), "explain": explain})
 
     async def lead(request: Request) -> Response:
         """To the explanation; or the page, which says what was looked for, and asks again if etcd is away."""
@@ -58,3 +59,8 @@ def routes(api: Api, page: Page) -> list[Route]:
         return RedirectResponse(address(pipeline, run_id, found), HTTPStatus.SEE_OTHER, {"Cache-Control": "no-store"})
 
     return [Route("/api/v1" + _RUN, look_up), Route(_RUN, lead)]
+
+
+def _told(found: RunPartition) -> dict[str, Any]:
+    """For programs; the item only where there is one."""
+    return {name: value for name, value in asdict(found).items() if name != "item" or value}

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from starlette.responses import Response
 
 from coordinator.controller.dispatch.dispatcher import EnvironmentLimits
+from coordinator.ui.live import Live
 from coordinator.ui.questions import Questions
 
 
@@ -17,6 +18,7 @@ class Api:
     """:ivar limits: of the environments, as they are configured here."""
 
     questions: Questions
+    live: Live
     limits: Mapping[str, EnvironmentLimits]
 
 

@@ -96,7 +96,7 @@ def test_a_failed_run_comes_first_with_its_age_its_remedy_and_all_that_waits_beh
         "pipeline": "extract",
         "partition": DAYS[0],
         "run_id": "run_extract",
-        "remedy": "clear its run run_extract once what broke it is fixed",
+        "remedy": f"clear its run run_extract once what broke it is fixed, or: coordinator rerun extract {DAYS[0]}",
         "waiting": {
             "partitions": 3,
             "pipelines": 3,

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -393,3 +399,75 @@ def test_environments_that_share_a_directory_share_no_runs(commands: Commands, r
     wait_for(other, happened(other.start(request)), State.SUCCESS)
     wait_for(runner, run, State.SUCCESS)
     assert len(commands.executions()) == 2
+
+
+def test_an_attempt_has_ended_when_all_that_it_has_started_has(commands: Commands) -> None:
+    """A second attempt would run beside what the first one has left behind."""
+    gate = commands.notes.with_name("gate")
+    waiting = f'while ! [ -e "{gate}" ]; do sleep 0.05; done; echo late >> "{commands.notes}"'
+    runner = making(commands, "leaving", argv=["/bin/sh", "-c", f"setsid sh -c '{waiting}' & exit 0"])
+    run = happened(runner.start(create("leaving")))
+    while not [*commands.processes("supervisor.json")]:
+        threading.Event().wait(0.01)
+    assert isinstance(runner.start(clear(wait_for(runner, run, State.RUNNING))), NotHappened)
+    commands.open_gate()
+    wait_for(runner, run, State.SUCCESS)
+    assert commands.executions() == ["late"]
+
+
+def test_a_timeout_ends_what_has_left_the_process_group(commands: Commands) -> None:
+    script = f"setsid sh -c \"trap '' TERM; echo $$ > {commands.notes}; exec sleep 60\""
+    runner = making(commands, "leaving", argv=["/bin/sh", "-c", script], timeout=timedelta(seconds=1))
+    started = time.monotonic()
+    run = wait_for(runner, happened(runner.start(create("leaving"))), State.FAILED)
+    assert run.note is not None
+    assert "timeout" in run.note
+    (left,) = commands.executions()
+    assert not Path(f"/proc/{left}").exists()
+    assert time.monotonic() - started < 40
+
+
+def test_signals_that_the_watcher_ignores_are_heard_all_the_same(commands: Commands, runner: CommandRunner) -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        request = create("quick")
+        with suppress(EnvironmentUnavailable):  # what starts the supervisor is not waited for either
+            runner.start(request)
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    wait_for(runner, happened(runner.ask(request)), State.SUCCESS)
+    assert len(commands.executions()) == 1
+
+
+def test_a_machine_that_was_renamed_knows_its_processes(
+    commands: Commands, runner: CommandRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = wait_for(runner, happened(runner.start(create("slow"))), State.RUNNING)
+    monkeypatch.setattr(socket, "gethostname", lambda: "renamed")
+    renamed = CommandRunner("jobs", commands.settings(request_timeout=30, host="renamed"))
+    assert wait_for(renamed, run, State.RUNNING).state is State.RUNNING
+    assert isinstance(renamed.start(clear(run)), NotHappened)
+    monkeypatch.undo()
+
+
+def test_a_program_gets_its_variables_whatever_the_locale(tmp_path: Path) -> None:
+    partition = "Straße/日"
+    attempt = tmp_path / "attempt"
+    attempt.mkdir()
+    what = {
+        "argv": ["/bin/sh", "-c", f'printf %s "$PARTITION" > "{tmp_path}/got"'],
+        "working_directory": "/",
+        "env": {"PARTITION": partition, "PATH": os.environ["PATH"]},
+        "timeout": None,
+    }
+    subprocess.run(
+        [sys.executable, "-P", "-m", "coordinator.runners.command.supervisor", str(attempt)],
+        input=json.dumps(what).encode(),
+        env={**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+        check=True,
+        capture_output=True,
+        timeout=30,
+    )
+    while not (attempt / "exit.json").exists():
+        threading.Event().wait(0.02)
+    assert (tmp_path / "got").read_text(encoding="utf-8") == partition

@@ -8,72 +8,30 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from coordinator.controller.clock import SystemClock
 from coordinator.controller.metrics import WatcherMetrics
-from coordinator.model.cursor import dump_cursor
-from coordinator.model.references import PipelineRef, Target, WaitRef
-from coordinator.model.reporters import ReporterStatus
-from coordinator.model.runstate import RunStateDocument
-from coordinator.model.waits import Wait, WaitStatus, dump_wait
-from coordinator.runners.port import ObservedRun
+from coordinator.store.etcd_requests import EtcdRequests
 from tests.integration.controller.service import Service
+from tests.integration.controller.telling_watcher import BACKLOG, WAITED
+from tests.integration.controller.telling_watcher import watcher as watcher
 from tests.integration.controller.waiting import until
 from tests.integration.controller.worlds import FaultyWorld, ServedWorld
 from tests.metrics import Scrape
 from tests.standin.faults import Fault
-from tests.worlds.simulated_airflow import partition_of
 from tests.worlds.world import PARTITION
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "metrics.md"
-BACKLOG = 3
-WAITED = 40
 
 
 def documented() -> dict[str, set[str]]:
     """The metrics of the table, with their labels."""
-    rows = re.findall(r"^\| `(coordinator_\w+)` \|([^|]*)\|", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
+    section = DOCUMENT.read_text(encoding="utf-8").partition("\n## Metrics\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(coordinator_\w+)` \|([^|]*)\|", section, re.MULTILINE)
     return {name: set(re.findall(r"`(\w+)`", labels)) for name, labels in rows}
-
-
-@pytest.fixture
-def watcher(served: ServedWorld) -> Service:
-    """It has something to tell of everything: a wave, a refused request, a hold, a late partition, a reporter."""
-    now = datetime.now(UTC)
-    environments = served.settings.environments
-    with_plugin = environments["default"].model_copy(update={"plugin": True})
-    served.settings = served.settings.model_copy(update={"environments": {**environments, "default": with_plugin}})
-    late = {"upstream": ["R", "never"], "deadline": "1 second"}
-    served.dependencies({"A": "R", "team_b/B": "A", "H": "A", "L": late})
-    served.airflows["team_b"].faults.always("trigger", Fault.answer(403, {"detail": "Forbidden"}))
-    served.put(served.keys.hold(PipelineRef.parse("H")), b'{"why": "for a test"}')
-    reporter = ReporterStatus(
-        host="airflow-1", pid=1, since=now, written_at=now - timedelta(seconds=7), backlog=BACKLOG, parked=1
-    )
-    served.put(served.keys.reporter("default", "one"), reporter.to_value())
-    served.put(served.keys.cursor("default"), dump_cursor(now - timedelta(seconds=WAITED)))
-    ref = WaitRef(Target(PipelineRef.parse("team_b/H"), PARTITION), "by hand", "sensor", -1)
-    wait = Wait(
-        WaitStatus.WAITING, Target(PipelineRef.parse("never"), PARTITION), since=now - timedelta(seconds=WAITED)
-    )
-    served.put(served.keys.wait(ref), dump_wait(wait))
-
-    def seen_now(run: ObservedRun) -> None:
-        at = datetime.now(UTC)
-        seen = RunStateDocument(state=run.state, run_id=run.run_id, queued_at=run.queued_at, observed_at=at)
-        served.report(Target(PipelineRef.parse("R"), partition_of(run)), seen)
-
-    served.report_by("R", seen_now)
-    watcher = served.serve()
-    served.complete("R")
-    served.until_done("A", runs=1)
-    until(lambda: watcher.metrics().value("late_partitions") == 1, "L is late")
-    until(lambda: watcher.metrics().value("blocked_partitions") == 1, "B is blocked")
-    return watcher
 
 
 @pytest.fixture
@@ -123,10 +81,22 @@ def test_metrics_say_how_a_watcher_and_its_environments_are_doing(watcher: Servi
     state = [found.value(one) for one in ("leader", "connected", "held_pipelines", "late_partitions", "late_total")]
     assert state == [1, 1, 1, 1, 1]
     assert found.value("revision") >= served.watermark
-    assert found.value("partitions", readiness="stuck") >= 1
+    assert found.value("partitions", environment="team_b", readiness="stuck") >= 1
+    assert found.value("blocked_partitions", environment="team_b") == 1
+    assert found.value("blocked_partitions", environment="default") == 0
+    assert found.value("late_partitions", environment="default") == 1
     assert found.value("publication_version", owner="default") == 1
     assert found.value("events_total") >= 4, "R and A began and ended"
     assert found.value("decisions_total") >= 4
+    assert found.value("decisions_total", outcome="fire") >= 2, "A and B"
+    assert found.value("decisions_total", outcome="settled") >= 1
+    assert [*found.values("decisions_total", outcome="skip")] == [0], "it is there before it happens"
+    assert found.value("request_seconds_count", environment="default", kind="start") == 1
+    assert 0 < found.value("request_seconds_sum", environment="default", kind="start") < 60
+    for kind in ("range", "txn", "lease"):
+        assert found.value("etcd_request_seconds_count", kind=kind, outcome="answered") >= 1
+    assert 0 < found.value("etcd_request_seconds_sum") < 60
+    assert found.value("differing_files") == 0
 
     def outcomes(metric: str, **labels: str) -> dict[str, float]:
         outcomes = ("fire", "sent", "done", "blocked", "answered", "refused", "unanswered")
@@ -142,6 +112,8 @@ def test_metrics_say_how_a_watcher_and_its_environments_are_doing(watcher: Servi
     assert found.value("reporter_backlog_events", environment="default") == BACKLOG
     assert found.value("reporter_parked_events", environment="default") == 1
     assert 7 <= found.value("reporter_age_seconds", environment="default") < 120
+    assert WAITED <= found.value("reporter_oldest_event_seconds", environment="default") < WAITED + 120
+    assert WAITED <= found.value("reporter_last_event_seconds", environment="default") < WAITED + 120
     assert [found.value("sensors", status=one) for one in ("waiting", "passed", "refused")] == [1, 0, 0]
     assert WAITED <= found.value("sensor_wait_seconds") < WAITED + 120
     assert WAITED <= found.value("observed_age_seconds", environment="default") < WAITED + 120
@@ -167,9 +139,67 @@ def test_an_environment_that_does_not_answer_is_counted(served: ServedWorld) -> 
     until(lambda: unanswered(watcher.metrics()), "two requests have had no answer")
     assert watcher.metrics().value("problems", kind="environment") == 1
     assert watcher.metrics().value("queue_depth") >= 1, "it is tried again"
+    assert watcher.metrics().value("due_partitions", environment="default") == 1
+    before = watcher.metrics().value("oldest_due_seconds", environment="default")
+    until(lambda: watcher.metrics().value("oldest_due_seconds", environment="default") > before, "it waits longer")
     served.airflows["default"].faults.clear()
     served.until_done("A", runs=1)
+    assert watcher.metrics().value("due_partitions") == 0
+    assert watcher.metrics().value("oldest_due_seconds") == 0
     until(lambda: watcher.metrics().value("requests_unanswered") == 0, "it answers again")
+
+
+def test_what_is_due_and_waits_for_a_limit_is_counted_until_it_is_taken_out(served: ServedWorld) -> None:
+    served.by_hand("A")
+    served.dependencies({"A": {"upstream": "R", "max_in_flight": 1}})
+    watcher = served.serve()
+    for day in (20, 21, 22):
+        served.complete("R", partition=f"2026-11-{day}T00:00:00Z")
+    until(lambda: watcher.metrics().value("due_partitions", environment="default") == 2, "two wait for the first")
+    assert watcher.metrics().value("due_partitions", environment="team_b") == 0
+    assert watcher.metrics().value("oldest_due_seconds", environment="default") > 0
+    served.dependencies({"other": "R"})
+    until(lambda: watcher.metrics().value("due_partitions") == 0, "nothing waits for R any more")
+    assert watcher.metrics().value("oldest_due_seconds") == 0
+
+
+def test_a_standby_knows_what_is_due_while_nobody_leads(served: ServedWorld) -> None:
+    served.by_hand("A")
+    served.dependencies({"A": {"upstream": "R", "max_in_flight": 1}})
+    served.serve()
+    standby = served.serve(leads=False)
+    for day in (20, 21):
+        served.complete("R", partition=f"2026-11-{day}T00:00:00Z")
+    until(lambda: standby.metrics().value("due_partitions", environment="default") == 1, "the standby decides, too")
+
+
+def test_watchers_with_different_files_are_counted(served: ServedWorld) -> None:
+    served.dependencies({"A": "R"})
+    watcher = served.serve()
+    other = served.directory / "other.json"
+    other.write_text(json.dumps({"A": "S"}))
+    standby = served.launch("--dependencies", str(other))
+    until(standby.is_ready, "it follows etcd")
+    for one in (watcher, standby):
+        until(lambda one=one: one.metrics().value("differing_files") == 1, "their files differ")  # type: ignore[misc]
+
+
+def test_revisions_that_etcd_has_named_and_the_watcher_has_not_read_are_its_lag(world: FaultyWorld) -> None:
+    world.dependencies({"A": "R"})
+    watcher, requests = world.watcher, EtcdRequests()
+    assert watcher is not None
+    metrics = WatcherMetrics(watcher, SystemClock(), requests)
+
+    def lag() -> float:
+        (found,) = (metric for metric in metrics.collect() if metric.name == "coordinator_watch_lag_revisions")
+        return float(found.samples[0].value)
+
+    assert lag() == 0
+    read = watcher.reconciler.cache.revision
+    requests.revision = read + 7
+    assert lag() == 7 - (watcher.reconciler.cache.revision - read)
+    requests.revision = 1  # etcd was restored
+    assert lag() == 0
 
 
 @pytest.mark.usefixtures("switching")

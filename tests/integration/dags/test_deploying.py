@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Any, cast
 from unittest.mock import Mock
 
 import pytest
@@ -18,12 +19,15 @@ import requests
 from s3fs import S3FileSystem
 
 from coordinator.cli.failures import ExitCode
+from coordinator.dags.configuration import read_configuration
 from coordinator.dags.deploying import DeployError, Deployment, Target, TargetRefused, carry_out, look, open_target
-from coordinator.dags.deploying.records import CLAIM, MANIFEST
+from coordinator.dags.deploying.records import CLAIM, MANIFEST, Claim, writes_name
+from coordinator.dags.deploying.target import _Directory
+from coordinator.dags.generating import render
 from coordinator.errors import ConfigurationError
 from tests.command_line import Cli
 from tests.command_line import cli as cli
-from tests.dags_project import contents
+from tests.dags_project import TEMPLATE, contents, project
 
 pytestmark = pytest.mark.slow
 
@@ -109,7 +113,7 @@ def test_what_somebody_else_wrote_or_changed_is_refused_with_the_remedy(cli: Cli
     assert result.exit_code == ExitCode.PROBLEM
     for path, why in {
         "orders.py": "somebody changed it since it was deployed; to keep what is there, copy it into the source; to",
-        "gone.py": "somebody changed it since it was deployed; it is not in the source any more: remove",
+        "gone.py": "somebody changed it since it was deployed; it is not in the source any more; to lose it, pass",
         "new.py": "it was not deployed from here; to keep what is there, copy it into the source",
     }.items():
         assert any(line.split()[:2] == ["refused", path] and why in line for line in result.stdout.splitlines())
@@ -161,8 +165,8 @@ class Steps:
         self._happens(step, "after")
 
 
-STEPS = 8
-"""That change something: the claim, five files, the manifest, the end of the claim."""
+STEPS = 10
+"""That change something: the claim, what it writes, five files, the manifest, the end of both records."""
 
 
 @pytest.mark.promise("dags-deploy")
@@ -205,7 +209,7 @@ def test_an_interrupted_deploy_may_be_followed_by_another_source(tmp_path: Path,
     put(source, AFTER)
 
     def interrupt(at: int, moment: str) -> None:
-        if (at, moment) == (4, "after"):
+        if (at, moment) == (5, "after"):
             raise Interrupted
 
     with pytest.raises(Interrupted):
@@ -232,7 +236,7 @@ carry_out(look(source, target), source, target, by="me", resume=False)
 """
 
 
-@pytest.mark.parametrize("step", [1, 3, 6, 7])
+@pytest.mark.parametrize("step", [1, 2, 4, 7, 8, 9])
 def test_a_deploy_that_was_killed_here_is_gone_on_from_without_asking(
     cli: Cli, tmp_path: Path, target: str, step: int
 ) -> None:
@@ -243,7 +247,7 @@ def test_a_deploy_that_was_killed_here_is_gone_on_from_without_asking(
     assert killed.returncode == -signal.SIGKILL
     result = cli("dags", "deploy", source, target, "--yes")
     assert result.exit_code == ExitCode.OK, result.stderr
-    assert " began a deploy at " in result.stdout
+    assert " was interrupted: its process has ended; this one goes on from there\n" in result.stdout
     assert there(target) == AFTER
 
 
@@ -258,7 +262,7 @@ def test_of_two_deploys_at_once_the_second_is_refused(tmp_path: Path, target: st
     def second(at: int, moment: str) -> None:
         if (at, moment) == (step, "after"):
             with pytest.raises(
-                DeployError, match=r"me began a deploy at .*, and it has not ended; wait for it, or"
+                DeployError, match=r"me began a deploy at .*, and it still runs \(process \d+ of this machine\); wait"
             ) as e:
                 deploy(other, target)
             refused.append(e)
@@ -288,7 +292,7 @@ def test_a_write_that_was_on_its_way_when_another_deploy_took_over_is_shown(tmp_
     source, other = put(tmp_path / "source", {"orders.py": "late"}), put(tmp_path / "other", {"orders.py": "theirs"})
 
     def take_over(at: int, moment: str) -> None:
-        if (at, moment) == (1, "before"):
+        if (at, moment) == (2, "before"):
             deploy(other, target, resume=True)
 
     with pytest.raises(DeployError, match="this deploy stops"):
@@ -323,7 +327,7 @@ def test_a_file_that_changes_while_it_is_deployed_is_said(
     source = put(tmp_path / "source", {"a.py": "1", "b.py": "1"})
 
     def edit(at: int, moment: str) -> None:
-        if (at, moment) == (1, "after"):
+        if (at, moment) == (2, "after"):
             change(source / "b.py")
 
     with pytest.raises(ConfigurationError, match=r"b\.py: changed while it was deployed; deploy again"):
@@ -482,11 +486,19 @@ def test_a_file_that_is_too_large_to_be_ours_is_not_read(
     assert "a.py" not in {path for call in reading.call_args_list for path in call.args[0]}
 
 
-@pytest.mark.parametrize("url", ["sftp://me:secret@host/dags", "simplecache::ftp://me:secret@host/dags"])
-def test_a_password_in_an_address_is_refused_and_not_shown(cli: Cli, tmp_path: Path, url: str) -> None:
+@pytest.mark.parametrize(
+    ("url", "where"),
+    [
+        ("sftp://me:secret@host/dags", "FSSPEC_SFTP_PASSWORD"),
+        ("simplecache::ftp://me:secret@host/dags", "FSSPEC_FTP_PASSWORD"),
+        ("s3://key:secret@bucket/dags", "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+    ],
+)
+def test_a_password_in_an_address_is_refused_and_not_shown(cli: Cli, tmp_path: Path, url: str, where: str) -> None:
     result = cli("dags", "deploy", put(tmp_path / "source", BEFORE), url, "--dry-run")
     assert result.exit_code == ExitCode.USAGE
     assert "expected an address without a password: lists of processes and histories show it" in result.stderr
+    assert f"give it to fsspec otherwise, such as in {where}\n" in result.stderr
     assert "secret" not in result.output
 
 
@@ -634,3 +646,229 @@ def test_an_object_that_stands_for_a_folder_is_no_file(tmp_path: Path, bucket: s
     deploy(source, bucket)
     assert there(bucket) == BEFORE
     assert look(source, open_target(bucket)).plan.foreign == ()
+
+
+class Counted:
+    """A target that counts the bytes that are read."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self.bytes = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._target, name)
+
+    def read(self, paths: Collection[str]) -> dict[str, bytes]:
+        contents = self._target.read(paths)
+        self.bytes += sum(map(len, contents.values()))
+        return contents
+
+
+def test_what_is_read_grows_with_the_files_and_not_with_their_square(tmp_path: Path) -> None:
+    read = []
+    for number in (100, 400):
+        source = put(tmp_path / "source", {f"{at}.py": "x" for at in range(number)})
+        counted = Counted(open_target(str(tmp_path / str(number))))
+        deploy(source, cast("Target", counted))
+        read.append(counted.bytes)
+    assert read[1] < 5 * read[0]
+
+
+def test_a_long_plan_is_shown_in_part(cli: Cli, tmp_path: Path) -> None:
+    source = put(tmp_path / "source", {f"{at}.py": "x" for at in range(60)})
+    result = cli("dags", "deploy", source, tmp_path / "target", "--dry-run")
+    assert len([line for line in result.stdout.splitlines() if line.startswith("create ")]) == 50
+    assert "and 10 more: see them with --limit\n" in result.stdout
+    result = cli("dags", "deploy", source, tmp_path / "target", "--dry-run", "--limit", 60)
+    assert len([line for line in result.stdout.splitlines() if line.startswith("create ")]) == 60
+    assert "more: see" not in result.stdout
+    result = cli("dags", "deploy", source, tmp_path / "target", "--dry-run", "--json")
+    assert len(json.loads(result.stdout)["changes"]) == 60
+
+
+def test_an_interruption_says_how_far_it_was_and_how_to_go_on(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = put(tmp_path / "source", BEFORE), str(tmp_path / "target")
+    write = _Directory.write
+
+    def interrupt(self: _Directory, path: str, content: bytes) -> None:
+        if path == "gone.py":
+            raise KeyboardInterrupt
+        write(self, path, content)
+
+    monkeypatch.setattr(_Directory, "write", interrupt)
+    result = cli("dags", "deploy", source, target, "--yes")
+    assert result.exit_code == ExitCode.INTERRUPTED
+    assert result.stderr == (
+        "coordinator: interrupted (deploying: 2 of 4 files); the same command goes on from there\n"
+    )
+    assert there(target).keys() == {"lib/sql/a.sql", "customers.py"}
+
+
+def test_while_another_deploy_runs_the_refusal_comes_before_the_plan(cli: Cli, tmp_path: Path) -> None:
+    source, target = put(tmp_path / "source", BEFORE), str(tmp_path / "target")
+    refused: list[Any] = []
+
+    def second(at: int, moment: str) -> None:
+        if (at, moment) == (2, "after"):
+            refused.extend(cli("dags", "deploy", source, target, "--dry-run" if dry else "--yes") for dry in (0, 1))
+
+    deploy(source, Steps(open_target(target), second))
+    asked, dry_run = refused
+    assert asked.exit_code == ExitCode.PROBLEM
+    assert asked.stdout == ""
+    assert "and it still runs (process " in asked.stderr
+    assert dry_run.exit_code == ExitCode.OK
+    assert " still runs, on this machine\n" in dry_run.stdout
+
+
+def test_a_deploy_of_another_machine_is_gone_on_from_only_when_it_is_said(cli: Cli, tmp_path: Path) -> None:
+    source, target = put(tmp_path / "source", BEFORE), str(tmp_path / "target")
+    claim = Claim(token="1", by="me", at="now", process={"host": "elsewhere"})
+    open_target(target).write(CLAIM, claim.to_value())
+    result = cli("dags", "deploy", source, target, "--yes")
+    assert result.exit_code == ExitCode.PROBLEM
+    assert "me began a deploy at now on elsewhere, and it has not ended; wait for it, or, where it" in result.stderr
+    assert cli("dags", "deploy", source, target, "--yes", "--resume").exit_code == ExitCode.OK
+    assert there(target) == BEFORE
+
+
+def test_a_record_of_what_is_written_that_cannot_be_read_is_said(tmp_path: Path, target: str) -> None:
+    claim = Claim(token="1", by="me", at="now", process=None)
+    opened = open_target(target)
+    opened.write(CLAIM, claim.to_value())
+    opened.write(writes_name("1"), b"x")
+    with pytest.raises(DeployError, match=r"\.coordinator-dags\.1\.writes\.json cannot be read"):
+        deploy(put(tmp_path / "source", BEFORE), target, resume=True)
+
+
+def generated(directory: Path, *environments: str, name: str = "sales", dag: str = TEMPLATE) -> Path:
+    """The folder that a configuration with these environments generates."""
+    text = (
+        f"name: {name}\nvalues: {{schedule: null}}\nenvironments: {{{', '.join(f'{one}: ' for one in environments)}}}\n"
+        "dags:\n  orders: {template: dag.py.j2}\n"
+    )
+    file = project(directory, text, dag=dag)
+    rendered = render(file, read_configuration(file), environments)
+    assert rendered.findings == []
+    for (environment, path), content in rendered.contents.items():
+        (directory / "dags" / environment).mkdir(parents=True, exist_ok=True)
+        (directory / "dags" / environment / path).write_bytes(content)
+    return directory / "dags"
+
+
+@pytest.mark.promise("dags-deploy")
+def test_another_environment_or_configuration_is_refused_unless_it_is_said(cli: Cli, tmp_path: Path) -> None:
+    folder, target = generated(tmp_path / "a", "dev", "prod"), tmp_path / "target"
+    other = generated(tmp_path / "b", "prod", name="finance")
+    by_hand = put(tmp_path / "by_hand", BEFORE)
+    assert cli("dags", "deploy", folder / "prod", target, "--yes").exit_code == ExitCode.OK
+    before = contents(target)
+    found = {
+        folder / "dev": "files of sales for dev",
+        folder: "files of sales for dev, prod",
+        other / "prod": "files of finance for prod",
+        by_hand: "no generated files",
+    }
+    for source, said in found.items():
+        for more in ("--dry-run", "--yes"):
+            result = cli("dags", "deploy", source, target, more)
+            assert result.exit_code == ExitCode.PROBLEM
+            assert result.stdout == ""
+            assert result.stderr == (
+                f"coordinator: {target}: expected files of sales for prod, as was deployed there before, found {said} "
+                f"in {source}; deploy the folder of prod, or say with --other-source that this one is meant\n"
+            )
+    assert contents(target) == before
+    assert cli("dags", "deploy", folder / "dev", target, "--yes", "--other-source").exit_code == ExitCode.OK
+    assert cli("dags", "deploy", folder / "dev", target, "--yes").exit_code == ExitCode.OK, "it is known now"
+    assert cli("dags", "deploy", folder / "prod", target, "--yes").exit_code == ExitCode.PROBLEM
+
+
+def test_a_first_deploy_of_several_environments_is_refused(cli: Cli, tmp_path: Path) -> None:
+    folder = generated(tmp_path / "a", "dev", "prod")
+    result = cli("dags", "deploy", folder, tmp_path / "target", "--yes")
+    assert result.exit_code == ExitCode.PROBLEM
+    assert f"{folder}: expected the files of one environment, found those of dev, prod; deploy the fo" in result.stderr
+    result = cli("dags", "deploy", folder, tmp_path / "target", "--yes", "--other-source")
+    assert result.exit_code == ExitCode.PROBLEM, "it makes each DAG twice"
+    assert "makes the DAG orders, as dev/orders.py does: Airflow shows it once" in result.stdout
+    assert not (tmp_path / "target").exists()
+
+
+def test_an_interrupted_first_deploy_has_its_origin_too(cli: Cli, tmp_path: Path) -> None:
+    folder, target = generated(tmp_path / "a", "dev", "prod"), str(tmp_path / "target")
+
+    def interrupt(at: int, moment: str) -> None:
+        if (at, moment) == (2, "after"):
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        deploy(folder / "prod", Steps(open_target(target), interrupt))
+    result = cli("dags", "deploy", folder / "dev", target, "--yes", "--resume")
+    assert result.exit_code == ExitCode.PROBLEM
+    assert "expected files of sales for prod, as was deployed there before, found files of sales for dev" in (
+        result.stderr
+    )
+
+
+def test_a_dag_that_two_files_make_is_refused(cli: Cli, tmp_path: Path) -> None:
+    made = "from airflow.sdk import DAG\n\nDAG('orders')\n"
+    source = put(tmp_path / "source", {"a.py": made, "lib/b.py": made, "c.py": "x = 'airflow dag'\n", "d.py": "dag ("})
+    result = cli("dags", "deploy", source, tmp_path / "target", "--yes")
+    assert result.exit_code == ExitCode.PROBLEM
+    assert "makes the DAG orders, as a.py does: Airflow shows it once, with either content; deploy" in result.stdout
+    assert not (tmp_path / "target").exists()
+    for ignored in ("lib/b.py", "*.py", "^lib/"):  # in either syntax
+        (source / ".airflowignore").write_text(f"{ignored}\n")
+        assert cli("dags", "deploy", source, tmp_path / "target", "--dry-run").exit_code == ExitCode.OK
+
+
+@pytest.mark.promise("dags-deploy")
+def test_a_changed_file_is_shown_and_overwritten_only_where_it_is_named(cli: Cli, tmp_path: Path, target: str) -> None:
+    source = put(tmp_path / "source", BEFORE)
+    deploy(source, target)
+    opened = open_target(target)
+    for path in ("orders.py", "gone.py", "customers.py"):
+        opened.write(path, b"a hotfix\n")
+    put(source, AFTER)
+    result = cli("dags", "deploy", source, target, "--yes", "--diff", "--overwrite", "orders.py")
+    assert result.exit_code == ExitCode.PROBLEM
+    assert f"--- {source}/customers.py\n+++ {target}/customers.py\n@@ -1 +1 @@\n-1\n+a hotfix\n" in result.stdout
+    assert f"--- /dev/null\n+++ {target}/gone.py\n@@ -0,0 +1 @@\n+a hotfix\n" in result.stdout
+    assert "+++ " not in result.stdout.partition("orders.py")[0]
+    assert there(target)["orders.py"] == "a hotfix\n", "nothing else is deployed either"
+    result = cli("dags", "deploy", source, target, "--dry-run", "--diff", "--json")
+    assert json.loads(result.stdout)["diffs"].keys() == {"orders.py", "gone.py", "customers.py"}
+    named = [more for path in ("orders.py", "gone.py", "customers.py") for more in ("--overwrite", path)]
+    assert cli("dags", "deploy", source, target, "--yes", *named).exit_code == ExitCode.OK
+    assert there(target) == AFTER
+    result = cli("dags", "deploy", source, target, "--yes", "--overwrite", "oders.py")
+    assert result.exit_code == ExitCode.USAGE
+    assert f"--overwrite oders.py: neither {source} nor {target} has such a file" in result.stderr
+
+
+def test_a_link_is_not_overwritten_even_where_it_is_named(tmp_path: Path) -> None:
+    source, target = put(tmp_path / "source", {"a.py": "1"}), put(tmp_path / "target", {})
+    (target / "a.py").symlink_to(tmp_path / "a.py")
+    plan = look(source, open_target(str(target)), overwrite=["a.py"]).plan
+    assert [(one.path, "remove it from the target" in one.remedy) for one in plan.refused] == [("a.py", True)]
+
+
+def test_a_long_diff_is_shown_in_part(cli: Cli, tmp_path: Path) -> None:
+    source, target = put(tmp_path / "source", {"a.py": "1"}), str(tmp_path / "target")
+    open_target(target).write("a.py", b"x\n" * 500)
+    result = cli("dags", "deploy", source, target, "--dry-run", "--diff")
+    assert "+x\n... and 404 more lines\n" in result.stdout
+
+
+def test_a_change_to_a_generated_file_belongs_into_the_template(cli: Cli, tmp_path: Path) -> None:
+    folder, target = generated(tmp_path / "a", "prod"), str(tmp_path / "target")
+    deploy(folder / "prod", target)
+    open_target(target).write("orders.py", b"a hotfix\n")
+    result = cli("dags", "deploy", folder / "prod", target, "--yes")
+    assert (
+        "somebody changed it since it was deployed; to keep what is there, bring it into the template and generate "
+        "again; to lose it, pass --overwrite orders.py"
+    ) in result.stdout

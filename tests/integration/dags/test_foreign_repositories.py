@@ -30,7 +30,7 @@ def test_directories_are_named_beside_the_file(cli: Cli, clone: Path, field: str
     file = project(clone, f"{ONE}{field}: {place}\n")
     result = cli("dags", "generate", file)
     assert result.exit_code == ExitCode.USAGE
-    assert f"{file}:5: {field}: expected a directory beside this file, without '..', found '{place}'" in result.stderr
+    assert f"{file}:5: {field}: expected a directory beside this file, without '..', found '{place}'" in result.stdout
 
 
 @pytest.mark.promise("dags")
@@ -101,5 +101,5 @@ def test_a_secret_in_place_of_the_configuration_is_not_shown(cli: Cli, clone: Pa
     (clone / "dags.yaml").symlink_to("../home/other.py.j2")
     result = cli("dags", "check", clone / "dags.yaml")
     assert result.exit_code == ExitCode.USAGE
-    assert "expected a mapping, found a text" in result.stderr
+    assert "expected a mapping, found a text" in result.stdout
     assert "SECRET" not in result.output

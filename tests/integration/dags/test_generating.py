@@ -23,6 +23,7 @@ from tests.command_line import cli as cli
 from tests.dags_project import CONFIGURATION, TEMPLATE, contents, one_dag, project
 
 ONE = one_dag()["configuration"]
+DIGEST = "0123456789abcdef" * 2
 
 
 def test_each_entry_is_a_file_in_each_of_its_environments(cli: Cli, tmp_path: Path) -> None:
@@ -115,7 +116,9 @@ def test_an_environment_that_was_not_asked_for_is_left_alone(cli: Cli, tmp_path:
     assert b"@daily" in made["prod/orders.py"]
     result = cli("dags", "generate", file, "--environment", "tst")
     assert result.exit_code == ExitCode.USAGE
-    assert "no environment tst; there are dev, prod" in result.stderr
+    assert result.stderr == (
+        f"coordinator: --environment tst: {file} has no such environment; there are dev, prod; correct the name\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -123,11 +126,11 @@ def test_an_environment_that_was_not_asked_for_is_left_alone(cli: Cli, tmp_path:
     [
         ("x = 1\n", "the file was not generated, and is not overwritten; move or rename it"),
         (
-            "# coordinator dags: generated, name=other entry=orders sha256=0123456789abcdef0123456789abcdef\n",
+            f"# coordinator dags: generated, name=other entry=orders environment=prod sha256={DIGEST}\n",
             "the file is of the configuration other, and is not overwritten; move or rename it",
         ),
         (
-            "# coordinator dags: generated, name=sales entry=orders sha256=0123456789abcdef0123456789abcdef\nx\n",
+            f"# coordinator dags: generated, name=sales entry=orders environment=prod sha256={DIGEST}\nx\n",
             "entry orders: the file was changed since it was generated, and is not overwritten; bring the change",
         ),
     ],
@@ -247,7 +250,7 @@ WRONG_TEMPLATES = {
     "a_condition": ("{% if x %}{% endif %}", 1, "'x' is undefined"),
     "an_attribute": ("\n{{ schedule.x.y }}", 2, "'None' has no attribute 'x'"),
     "syntax": ("\n{% for x in %}", 2, "Expected an expression, got 'end of statement block'"),
-    "no_end": ("{% if schedule %}", 1, "Unexpected end of template."),
+    "no_end": ("{% if schedule %}", 1, "Unexpected end of template"),
     "arithmetic": ("{{ 1 / 0 }}", 1, "ZeroDivisionError: division by zero"),
     "a_template": ("{% include 'x' %}", 1, "no template x in "),
     "outside": ("{% include '../dags.yaml' %}", 1, "no template ../dags.yaml in "),
@@ -265,7 +268,7 @@ WRONG_TEMPLATES = {
         0,
         "expected a text, found an object: <generator object sync_do_map>",
     ),
-    "by_chance": ("{{ [1, 2] | random }}", 1, "No filter named 'random'."),
+    "by_chance": ("{{ [1, 2] | random }}", 1, "No filter named 'random'"),
     "memory": (
         "{% set a = namespace(x='x') %}\n{% for i in range(99) %}{% set a.x = a.x ~ a.x %}{% endfor %}",
         2,
@@ -315,6 +318,7 @@ def test_a_mistake_of_a_template_is_said_with_file_line_and_entry(wrong: list[Fi
     (finding,) = [one for one in wrong if one.entry == name]
     _, line, reason = WRONG_TEMPLATES[name]
     assert Path(finding.file).parts[-2:] == ("templates", f"{name}.py.j2")
+    assert not finding.reason.endswith(".")
     assert (finding.line, finding.environment, finding.rule) == (line, "prod", "template")
     assert finding.reason.startswith(reason)
     assert finding.remedy
@@ -338,8 +342,8 @@ def test_where_anything_is_wrong_nothing_is_written(cli: Cli, tmp_path: Path) ->
         result = cli("dags", command, file)
         assert result.exit_code == ExitCode.PROBLEM
         assert result.stdout == (
-            f"{tmp_path}/templates/typo.py.j2:3: entry typo in prod: 'shedule' is undefined; did you mean schedule? "
-            "else add it to 'values' of the entry, the environment or the file, or write default(...)\n"
+            f"{tmp_path}/templates/typo.py.j2:3: entry typo in prod: 'shedule' is undefined; did you mean schedule, "
+            f"of {file}:5? else add it to 'values' of the entry, the environment or the file, or write default(...)\n"
             f"1 problem in {file}\n"
         )
     assert not (tmp_path / "dags").exists()
@@ -368,7 +372,7 @@ def test_each_way_to_make_a_dag_is_known(cli: Cli, tmp_path: Path) -> None:
 
 def test_a_value_that_no_template_uses_is_a_mistake(cli: Cli, tmp_path: Path) -> None:
     file = project(tmp_path, **one_dag(values="{schedule: null, ownr: me}"))
-    assert f"{file}: entry orders in prod: no template uses the value ownr; correct its name" in (
+    assert f"{file}:4: entry orders in prod: no template uses the value ownr; correct its name" in (
         cli("dags", "check", file).stdout
     )
 
@@ -495,3 +499,135 @@ def test_a_package_of_the_extra_that_is_missing_is_named(cli: Cli, monkeypatch: 
 
 def test_the_schema_can_be_printed(cli: Cli) -> None:
     assert json.loads(cli("dags", "check", "--schema").stdout)["$id"] == "urn:etcd-coordinator:dags:1"
+
+
+MANY_MISTAKES = """\
+ouput: generated
+name: sales
+values: {schedule: "@daily"}
+environments: {dev: , prod: }
+dags:
+  wrong_name: {template: reprot.py.j2}
+  wrong_environment:
+    template: broken.py.j2
+    per_environment: {prd: {schedule: null}}
+  wrong_field: {template: alike.py.j2, vales: {table: x}}
+  good: {template: report.py.j2}
+"""
+
+
+def test_every_mistake_is_said_in_one_round_and_as_json_on_stdout(cli: Cli, tmp_path: Path) -> None:
+    """Those of the configuration, and those of its templates."""
+    file = project(tmp_path, MANY_MISTAKES, report=TEMPLATE, broken="{% for x in [] %}", alike="{{ 1 | litteral }}")
+    for command in (("check",), ("generate",), ("generate", "--check")):
+        result = cli("dags", *command, file, "--json")
+        assert result.exit_code == ExitCode.USAGE
+        assert result.stderr == ""
+        said = json.loads(result.stdout)
+        assert not said["ok"]
+        found = {(Path(one["file"]).name, one["line"], one["entry"], one["rule"]) for one in said["findings"]}
+        assert found == {
+            ("dags.yaml", 1, "", "configuration"),
+            ("dags.yaml", 6, "wrong_name", "template"),
+            ("dags.yaml", 9, "wrong_environment", "configuration"),
+            ("broken.py.j2", 1, "wrong_environment", "template"),
+            ("dags.yaml", 10, "wrong_field", "configuration"),
+            ("alike.py.j2", 1, "wrong_field", "template"),
+        }
+        result = cli("dags", *command, file)
+        assert result.exit_code == ExitCode.USAGE
+        assert result.stdout.splitlines()[-1] == f"6 problems in {file}"
+        assert "did you mean literal? correct the template" in result.stdout
+        assert "did you mean report.py.j2? there are " in result.stdout
+    assert not (tmp_path / "dags").exists()
+
+
+@pytest.mark.parametrize("text", ["", "name: [", "[]", "name: x\nenvironments: {dev: 1}\ndags: {}\n"])
+def test_a_configuration_of_which_nothing_is_sound_is_said_as_json(cli: Cli, tmp_path: Path, text: str) -> None:
+    result = cli("dags", "check", project(tmp_path, text), "--json")
+    assert result.exit_code == ExitCode.USAGE
+    assert [one["rule"] for one in json.loads(result.stdout)["findings"]] == ["configuration"]
+
+
+def test_values_that_are_not_read_are_not_missed_in_a_template(cli: Cli, tmp_path: Path) -> None:
+    """A mistake is no two: of a misspelt 'values' nothing is said but that."""
+    file = project(tmp_path, "vales: {schedule: null}\n" + CONFIGURATION.replace("values: {schedule", "# {", 1))
+    result = cli("dags", "check", file, "--json")
+    assert [one["line"] for one in json.loads(result.stdout)["findings"]] == [1]
+
+
+def alike(number: int, *, template: str, values: str) -> str:
+    dags = "".join(f"  d{at}: {{template: {template}.py.j2, values: {values}}}\n" for at in range(number))
+    return f"name: sales\nenvironments: {{dev: , prod: }}\ndags:\n{dags}"
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        ("{% for x in [1] %}", "Unexpected end of template"),
+        ("{{ shedule }}", "'shedule' is undefined"),
+        ("{{ 1 | litteral }}", "No filter named 'litteral'"),
+    ],
+)
+def test_one_mistake_of_a_template_is_said_once(cli: Cli, tmp_path: Path, template: str, reason: str) -> None:
+    file = project(tmp_path, alike(50, template="wrong", values="{schedule: null}"), wrong=template)
+    result = cli("dags", "check", file)
+    said, last = result.stdout.splitlines()
+    place = f"{tmp_path}/templates/wrong.py.j2:1"
+    assert said.startswith(f"{place}: 50 entries in 2 environments, such as d0 in dev: {reason}")
+    assert last == f"1 problem in {file}"
+    (found,) = json.loads(cli("dags", "check", file, "--json").stdout)["findings"]
+    assert (found["entry"], found["environment"], found["entries"], found["environments"]) == ("d0", "dev", 50, 2)
+
+
+def test_a_value_that_one_entry_lacks_is_said_at_its_line_of_the_configuration(cli: Cli, tmp_path: Path) -> None:
+    text = alike(3, template="load", values="{table: x}") + "  typo: {template: load.py.j2, values:\n    {tabel: x}}\n"
+    text += "  none: {template: load.py.j2}\n"
+    file = project(tmp_path, text, load="DAG({{ dag_id | literal }})\n# {{ table }}\n")
+    needs = f"{tmp_path}/templates/load.py.j2:2 needs the value table, which the entry does not have"
+    assert cli("dags", "check", file).stdout.splitlines() == [
+        f"{file}:8: entry typo in 2 environments: {needs}; did you mean it by tabel, which no template uses? else add "
+        "it to 'values' of the entry, the environment or the file, or write default(...)",
+        f"{file}:9: entry none in 2 environments: {needs}; add it to 'values' of the entry, the environment or the "
+        "file, or write default(...)",
+        f"2 problems in {file}",
+    ]
+
+
+def test_an_unused_value_of_one_environment_is_said_at_its_line(cli: Cli, tmp_path: Path) -> None:
+    text = "name: x\nenvironments: {dev: , prod: }\ndags:\n  orders:\n    template: dag.py.j2\n"
+    text += "    values: {schedule: null}\n    per_environment:\n      prod:\n        ownr: me\n"
+    file = project(tmp_path, text)
+    assert cli("dags", "check", file).stdout.startswith(
+        f"{file}:9: entry orders in prod: no template uses the value ownr; correct"
+    )
+
+
+def test_a_value_that_one_environment_lacks_is_said_at_its_line_once(cli: Cli, tmp_path: Path) -> None:
+    text = "name: x\nenvironments:\n  dev: {values: {schedule: null}}\n  prod:\ndags:\n"
+    text += "  a: {template: dag.py.j2}\n  b: {template: dag.py.j2}\n"
+    file = project(tmp_path, text)
+    said, last = cli("dags", "check", file).stdout.splitlines()
+    assert said.startswith(
+        f"{file}:4: 2 entries in 1 environment, such as a in prod: {tmp_path}/templates/dag.py.j2:3 needs the value "
+        "schedule, which the environment prod does not give; add it to "
+    )
+    assert last == f"1 problem in {file}"
+
+
+def test_a_value_that_an_entry_lacks_in_one_environment_is_said_at_the_entry(cli: Cli, tmp_path: Path) -> None:
+    text = "name: x\nenvironments: {dev: , prod: }\ndags:\n"
+    text += "  a: {template: dag.py.j2, per_environment: {dev: {schedule: null}}}\n"
+    file = project(tmp_path, text)
+    said = cli("dags", "check", file).stdout
+    assert said.startswith(f"{file}:4: entry a in prod: {tmp_path}/templates/dag.py.j2:3 needs the value schedule, wh")
+
+
+def test_another_template_that_is_wrong_hides_nothing(tmp_path: Path) -> None:
+    """It is not rendered, and read only to find the values that no template uses."""
+    other = "{% if false %}{% include 'other.py.j2' %}{% endif %}"
+    for dag, line in ((TEMPLATE + "# {{ tabel }}\n" + other, "'tabel' is undefined"), (TEMPLATE + other, "unknown tag")):
+        file = project(tmp_path, **one_dag(dag), other="\n{% nothing %}\n")
+        (finding,) = render(file, read_configuration(file), ["prod"]).findings
+        assert line in finding.reason
+        assert finding.line == (2 if "unknown" in line else TEMPLATE.count("\n") + 1)

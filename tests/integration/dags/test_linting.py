@@ -43,6 +43,7 @@ FILES = {
               "thread.start()\nthread.join()\n",
     "resolves": HEAD + "import socket\nsocket.gethostbyname('example.com')\n",
     "variable": HEAD + "from airflow.sdk import Variable\nVariable.get('bucket', default='x')\n",
+    "not_reached": HEAD + "from airflow.sdk import Variable\n1 / 0\nVariable.get('bucket', default='x')\n",
     "old_variable": HEAD + "from airflow.models import Variable\nVariable.get('bucket', default_var='x')\n",
     "sets_variable": HEAD + "from airflow.sdk import Variable\nVariable.set('token', 'secret')\n",
     "connection": HEAD + "from airflow.sdk import BaseHook\nBaseHook.get_connection('warehouse')\n",
@@ -230,8 +231,13 @@ def test_the_environment_of_a_program_and_the_value_of_a_variable_are_not_shown(
 
 def test_ruffs_rules_for_airflow_are_among_the_checks(linted: Linted, folder: Path) -> None:
     assert linted.has_ruff
-    assert "AIR003" in {one.rule for one in of(linted, folder, "variable")}
+    assert "AIR003" in {one.rule for one in of(linted, folder, "not_reached")}
     assert {one.rule for one in of(linted, folder, "old_import")} >= {"AIR312"}
+
+
+def test_one_mistake_is_one_problem(linted: Linted, folder: Path) -> None:
+    """Which ruff, too, sees in the text."""
+    assert [one.rule for one in of(linted, folder, "variable")] == ["variable"]
 
 
 def test_what_airflowignore_names_is_not_looked_at(linted: Linted, folder: Path) -> None:
@@ -325,3 +331,33 @@ def test_a_folder_that_is_not_there_is_said(cli: Cli, tmp_path: Path) -> None:
     result = cli("dags", "lint", tmp_path / "none")
     assert result.exit_code == ExitCode.USAGE
     assert f"{tmp_path}/none: cannot be read: No such file or directory; expected DAG files" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ({}, "no Python file"),
+        ({"a.txt": "dag airflow"}, "no Python file"),
+        ({"a.py": "x = 1\n", "b.py": ""}, "2 Python files, and no DAG file among them"),
+    ],
+)
+def test_a_folder_without_dag_files_is_a_problem(cli: Cli, tmp_path: Path, files: dict[str, str], found: str) -> None:
+    """As where a path in CI is wrong."""
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    result = cli("dags", "lint", tmp_path)
+    assert result.exit_code == ExitCode.PROBLEM
+    assert result.stdout.startswith(f"{tmp_path}: expected DAG files, found {found}; name the folder that has them; ")
+    assert f"{tmp_path}: 1 problem: " in result.stdout
+
+
+def test_a_python_without_airflow_is_said_once(cli: Cli, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.py").write_text(HEAD.replace("NAME", name))
+    bare = tmp_path / "bare"
+    bare.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')  # without what is installed beside it
+    bare.chmod(0o755)
+    result = cli("dags", "lint", tmp_path, "--python", bare)
+    assert result.exit_code == ExitCode.USAGE
+    assert result.stderr.count("\n") == 1
+    assert f"{bare}: has no Airflow, which {tmp_path}/a.py imports; expected with --python the Python" in result.stderr

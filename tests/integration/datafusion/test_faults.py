@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import replace
 from datetime import timedelta
@@ -396,6 +397,100 @@ def test_a_name_that_would_come_back_changed_is_refused(cdap: StandInCdap, make_
     refused = make_runner().start(replace(request, conf={**request.conf, "text": "\ud800"}))
     assert isinstance(refused, Refused)
     assert not cdap.started
+
+
+# -- what lies in between ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body", ["<html>/apps/slow/ was not found</html>", "404 page not found", "default backend - 404"]
+)
+def test_a_404_that_is_not_of_cdap_makes_no_run_look_deleted(
+    cdap: StandInCdap, make_runner: MakeRunner, body: str
+) -> None:
+    runner = make_runner()
+    run = wait_for(runner, happened(runner.start(create("slow"))), State.RUNNING)
+    ref = RunRef(run.dag_id, run.run_id)
+    for _ in range(3):
+        cdap.faults["runs"].append(Fault.answer(404, body))
+        looked = runner.look([ref], timeout=1)
+        assert isinstance(looked.error, EnvironmentUnavailable)
+        assert looked.unanswered == {ref}
+        time.sleep(0.3)
+    assert isinstance(runner.start(clear(run)), NotHappened)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_start_that_was_carried_out_and_is_refused_on_the_way_back_makes_one_run(
+    cdap: StandInCdap, make_runner: MakeRunner, status: int
+) -> None:
+    runner = make_runner(listed_within=timedelta(seconds=2))
+    cdap.listed_after = 1.0
+    request = create("slow")
+    cdap.faults["start"].append(Fault(acts=True, acts_first=True, status=status, body="refused"))
+    assert isinstance(runner.start(request), Refused)
+    with pytest.raises(NotSent):
+        runner.start(request)
+    time.sleep(1.1)
+    assert happened(runner.start(request)).token == request.token
+    assert len(cdap.runs_of("slow")) == 1
+
+
+def test_our_token_is_in_nothing_that_is_shown(
+    cdap: StandInCdap, make_runner: MakeRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client.Login, "header", lambda *_, **__: "Bearer tok-secret-123")
+    runner = make_runner()
+    echo = json.dumps({"error": "you sent Bearer tok-secret-123"})
+    cdap.faults["runs"] += [Fault.answer(403, echo), Fault.answer(500, echo), Fault.answer(200, echo)]
+    shown = [str(runner.look([RunRef("slow", "r")], timeout=1).error) for _ in range(3)]
+    cdap.faults["version"].append(Fault.answer(403, echo))
+    shown.append(str(runner.check(["slow"]).problem))
+    cdap.faults["start"].append(Fault.answer(403, echo))
+    refused = runner.start(create("slow"))
+    assert isinstance(refused, Refused)
+    entry = {"appId": "slow", "programType": "Workflow", "programId": "p", "statusCode": 404, "error": echo}
+    cdap.faults["start"].append(Fault.answer(200, json.dumps([entry])))
+    other = runner.start(create("slow", date=some_date()))
+    assert isinstance(other, Refused)
+    shown += [refused.answer, other.answer]
+    assert "tok-secret" not in "".join(shown)
+    assert sum("***" in one for one in shown) >= 4
+
+
+def test_what_cdap_would_expand_is_refused(cdap: StandInCdap, make_runner: MakeRunner) -> None:
+    request = create("slow")
+    refused = make_runner().start(replace(request, conf={**request.conf, "path": "gs://a/${secure(password)}"}))
+    assert isinstance(refused, Refused)
+    assert "${" in refused.answer
+    assert not cdap.started
+
+
+def test_a_clear_of_an_attempt_that_is_not_listed_any_more_has_not_happened(
+    cdap: StandInCdap, make_runner: MakeRunner
+) -> None:
+    runner = make_runner()
+    first = ended(cdap, runner)
+    happened(runner.start(clear(first)))
+    second = wait_for(runner, first, State.RUNNING)
+    cdap.become(cdap.runs_of("slow")[1], "FAILED")
+    second = wait_for(runner, second, State.FAILED)
+    with cdap.lock:
+        del cdap.started[1]
+    outcome = make_runner().start(clear(second))
+    assert isinstance(outcome, NotHappened)
+    assert outcome.run_missing
+
+
+def test_a_run_of_somebody_else_that_claims_to_be_of_the_future_is_not_ours(
+    cdap: StandInCdap, make_runner: MakeRunner
+) -> None:
+    runner = make_runner()
+    run = ended(cdap, runner)
+    ours = only(cdap, "slow")
+    with cdap.lock:
+        cdap.started.append(Run("slow", {**ours.arguments, "coordinator.queued_at": "9999-12-31T23:59:59+00:00"}, 0.0))
+    assert happened(make_runner().start(clear(run))).queued_at is not None
 
 
 def only_first(cdap: StandInCdap) -> Run:

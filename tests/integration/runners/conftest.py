@@ -53,7 +53,7 @@ class AirflowApi:
 def airflow() -> Iterator[StandInAirflow]:
     with StandInAirflow() as airflow:
         airflow.dag("quick", auto=0)
-        airflow.dag("slow")
+        airflow.dag("slow", auto=60.0)
         yield airflow
 
 
@@ -62,7 +62,7 @@ def old_airflow() -> Iterator[StandInAirflow]:
     """The same, as an Airflow 2."""
     with StandInAirflow(old=True) as airflow:
         airflow.dag("quick", auto=0)
-        airflow.dag("slow")
+        airflow.dag("slow", auto=60.0)
         yield airflow
 
 

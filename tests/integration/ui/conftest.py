@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
@@ -29,7 +29,12 @@ from coordinator.store.connection import EtcdStore, connect
 from coordinator.store.embedded import EmbeddedEtcd
 from coordinator.store.keys import Keys
 from coordinator.store.port import Put, Transaction
+from tests.browser import chromium, executable
 from tests.command_line import cli as cli
+from tests.e2e.required import required
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 K = "2026-11-20T00:00:00Z"
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -165,3 +170,16 @@ def config(world: Etcd, etcd_server: EmbeddedEtcd, tmp_path_factory: pytest.Temp
 def ui(config: Path) -> Iterator[Ui]:
     """One page for the tests of a module."""
     yield from serving(config)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium. Where it or Playwright is missing, that is said; in CI it is a failure."""
+    try:
+        import playwright.sync_api  # noqa: F401 - it is looked for
+    except ModuleNotFoundError:
+        required("Playwright", "the extra 'dev'")
+    if executable() is None:
+        required("Chromium", "chromium (Debian: apt-get install chromium)")
+    with chromium() as found:
+        yield found

@@ -81,7 +81,13 @@ def test_no_file_names_another_host(file: str) -> None:
 def test_every_file_is_served_as_what_it_is(ui: Ui, file: str) -> None:
     answer = ui.get(f"/static/{file}")
     assert answer.status_code == 200
-    kinds = {"js": "text/javascript", "css": "text/css", "html": "text/html", "svg": "image/svg+xml"}
+    kinds = {
+        "js": "text/javascript",
+        "css": "text/css",
+        "html": "text/html",
+        "svg": "image/svg+xml",
+        "txt": "text/plain",
+    }
     assert answer.headers["Content-Type"].startswith(kinds[file.rpartition(".")[2]])
 
 

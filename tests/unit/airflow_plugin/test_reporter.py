@@ -68,6 +68,21 @@ def test_the_partition_is_what_the_coordinator_started_the_run_for() -> None:
     assert partition_of(run) == "2026-W47"
 
 
+@pytest.mark.promise("items")
+def test_the_run_of_an_item_is_reported_as_that() -> None:
+    """And a run of the same DAG that somebody else has made with that conf is reported as one of the DAG."""
+    conf = {"coordinator": {"partition": "eu/west", "item": "orders", "row": "7ae61027"}, "item": {"name": "orders"}}
+    event = event_of(
+        DagRun(run_id="coordinator__eu~2fwest~5borders-7ae61027~5d__2", logical_date=None, conf=conf),
+        State.SUCCESS,
+        environment="e",
+        observed_at=NOON,
+    )
+    assert (event.dag_id, event.partition) == ("quick[orders]", "eu/west")
+    copied = event_of(DagRun(conf=conf), State.SUCCESS, environment="e", observed_at=NOON)
+    assert (copied.dag_id, copied.partition) == ("quick", "2026-11-20T12:00:00Z")
+
+
 def test_a_conf_that_somebody_chose_for_a_run_of_his_own_changes_no_partition() -> None:
     assert partition_of(DagRun(conf={"coordinator": {"partition": "2026-W47"}}, partition_key="key")) == "key"
 

@@ -64,6 +64,11 @@ class FakeRunner:
     def changed_runs(self, since: datetime | None, *, place: ListPlace, timeout: float) -> Changed:
         raise AssertionError(since, place, timeout)
 
+    def stop(self, ref: RunRef, *, before: datetime | None, permit: Permit | None = None) -> Outcome:
+        assert permit is not None
+        self.permit = permit
+        return self._answer(f"stop {ref.run_id} {before}")
+
     def check(self, dag_ids: Sequence[str], *, tasks: Mapping[str, Collection[str]] = NO_TASKS) -> EnvironmentReport:
         del tasks
         raise AssertionError(dag_ids)
@@ -487,3 +492,28 @@ def test_an_environment_that_answers_no_request_for_a_minute_is_a_problem(bench:
     bench.dispatcher.pump(now)
     bench.work(now)
     assert bench.dispatcher.problem(now) is None
+
+
+def test_what_was_not_answered_in_an_earlier_term_is_not_shown_any_more(bench: Bench) -> None:
+    """A watcher that leads no more asks nothing, and would show it for ever."""
+    bench.runner.answer = EnvironmentUnavailable("away")
+    bench.dispatcher.term = 7
+    bench.start("a")
+    bench.dispatcher.pump(0.0)
+    bench.work(0.0)
+    assert bench.dispatcher.measures().failures == 1
+    assert bench.dispatcher.present_error == "away"
+    bench.dispatcher.term = None
+    assert bench.dispatcher.measures().failures == 0
+    assert bench.dispatcher.present_error is None
+
+
+@pytest.mark.parametrize(("sent", "timed"), [(True, 1), (False, 0)])
+def test_what_went_out_is_timed_and_nothing_else(bench: Bench, sent: bool, timed: int) -> None:
+    if not sent:
+        bench.runner.answer = LeadershipLost("another one leads")
+    bench.start("a")
+    bench.dispatcher.pump(0.0)
+    bench.work(0.0)
+    found = bench.dispatcher.measures().seconds
+    assert {labels: sum(one.counts) for labels, one in found.items()} == ({("start",): timed} if timed else {})

@@ -67,7 +67,7 @@ def test_expressions_are_read_as_airflow_reads_them(above: list[str], below: lis
 
 @pytest.mark.parametrize("syntax", IgnoreSyntax)
 def test_what_we_write_keeps_airflow_out_of_these_folders_and_no_others(tmp_path: Path, syntax: IgnoreSyntax) -> None:
-    tree(tmp_path, ignore_file(["s.ql", "sql"], syntax, name="sales").decode())
+    tree(tmp_path, ignore_file(["s.ql", "sql"], syntax, name="sales", environment="dev").decode())
     assert of_airflow(tmp_path, syntax) == ["a.py", "deep/b.py", "deep/sql/a.py", "mysql/a.py", "sXql/a.py"]
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from coordinator.dags.deploying.planning import Action, make_plan
-from coordinator.dags.deploying.records import Claim, Manifest, checked_path
+from coordinator.dags.deploying.records import Manifest, Writes, checked_path
 
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)
 
@@ -17,8 +17,8 @@ def manifest(**files: str) -> Manifest:
     return Manifest(files=files, by="me", at="now")
 
 
-def claim(**writes: list[str]) -> Claim:
-    return Claim(token="1", by="me", at="now", process=None, writes=writes)
+def begun(**files: list[str]) -> Writes:
+    return Writes(files=files)
 
 
 @pytest.mark.parametrize(
@@ -47,9 +47,9 @@ def test_a_file_is_written_or_removed_only_if_it_is_as_we_left_it(
 
 
 def test_what_an_interrupted_deploy_wrote_is_ours() -> None:
-    plan = make_plan({"x": C, "y": C}, {"x": B, "y": A}, manifest(x=A, y=A), claim(x=[A, B]))
+    plan = make_plan({"x": C, "y": C}, {"x": B, "y": A}, manifest(x=A, y=A), begun(x=[A, B]))
     assert {one.path: one.action for one in plan.changes} == {"x": Action.UPDATE, "y": Action.UPDATE}
-    plan = make_plan({}, {"new": B}, manifest(), claim(new=[B]))
+    plan = make_plan({}, {"new": B}, manifest(), begun(new=[B]))
     assert [one.action for one in plan.changes] == [Action.REMOVE]
 
 

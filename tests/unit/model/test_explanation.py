@@ -98,7 +98,9 @@ def test_a_failure_far_up_is_named_with_its_run_and_what_to_do(world: SimulatedW
     world.settle()
     about = explained(world, "D")
     assert kinds(about) == [("team_b/A", Kind.FAILED)]
-    assert about.remedies() == [f"team_b/A: clear its run {RUN} once what broke it is fixed"]
+    assert about.remedies() == [
+        f"team_b/A: clear its run {RUN} once what broke it is fixed, or: coordinator rerun team_b/A {PARTITION}"
+    ]
     assert "cannot run by itself: B is stuck" in about.headline
     near = explained(world, "B")
     assert near.outlook.startswith("It fires when team_b/A is cleared and succeeds (it failed at 2026-11-21T")

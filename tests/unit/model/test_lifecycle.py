@@ -89,7 +89,7 @@ STARTING: list[tuple[str, dict[str, object], Step]] = [
     (
         "a run that goes on is left to finish",
         {"has_slot": True, "own_run_id": "r", "verified": Verification(own=RUNNING)},
-        RequeueAt(NOW + OWN_RUN_RETRY),
+        RequeueAt(NOW + OWN_RUN_RETRY, own_run_id=RUNNING.run_id),
     ),
     ("no answer about its own run", {"has_slot": True, "verified": UNTOLD}, RequeueAt(NOW + OWN_RUN_RETRY)),
     (

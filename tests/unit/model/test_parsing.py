@@ -79,6 +79,41 @@ def test_an_entry_carries_its_policies_and_conf() -> None:
     }
 
 
+def test_retries_and_timeouts_are_read() -> None:
+    entry = {"upstream": "a", "retries": 2, "retry_delay": "5 minutes", "timeout": "2 hours"}
+    (found,) = parse(json.dumps({"d": entry})).values()
+    assert (found.retries, found.retry_delay, found.timeout) == (2, timedelta(minutes=5), timedelta(hours=2))
+    (found,) = parse('{"d": {"upstream": "a", "retries": 0}}').values()
+    assert (found.retries, found.retry_delay, found.timeout) == (0, timedelta(0), None)
+
+
+@pytest.mark.parametrize(
+    ("written", "path", "reason"),
+    [
+        ({"retries": -1}, "d.retries", "expected at least 0; found -1"),
+        ({"retries": 101}, "d.retries", "expected at most 100; found 101"),
+        ({"retries": 1.5}, "d.retries", "expected a whole number"),
+        ({"retries": True}, "d.retries", "expected a whole number"),
+        ({"retries": 1, "retry_delay": 5}, "d.retry_delay", "expected a duration"),
+        ({"retries": 1, "retry_delay": "0 seconds"}, "d.retry_delay", "expected a duration longer than nothing"),
+        ({"retry_delay": "1 hour"}, "d.retry_delay", "'retry_delay' without 'retries'"),
+        ({"timeout": "soon"}, "d.timeout", "expected a duration"),
+        ({"timeout": None}, "d.timeout", "expected a duration"),
+        ({"retry": 1}, "d.retry", "unknown field 'retry' (did you mean 'retries'?)"),
+    ],
+)
+def test_a_wrong_word_about_retries_is_refused(written: dict[str, Any], path: str, reason: str) -> None:
+    problem = only_problem(json.dumps({"d": {"upstream": "a", **written}}))
+    assert problem.path == path
+    assert problem.reason.startswith(reason)
+
+
+def test_what_waits_for_nothing_has_no_retries() -> None:
+    found = problems('{"d": {"retries": 1, "timeout": "1 hour"}}')
+    assert [one.path for one in found] == ["d", "d.retries", "d.timeout"]
+    assert all("'upstream'" in one.reason for one in found)
+
+
 def test_the_playgrounds_file_is_read_unchanged() -> None:
     document = parse('{"02": "01", "03": "01", "06": ["02", "03"], "07": "06"}')
     assert document[ref("06")].condition == all_of(needs("02"), needs("03"))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from coordinator.model.conditions import AtLeast, Condition, Dependency, On, leaves
 from coordinator.model.deadline import MOST_DAYS, AfterFirstInput, TimeOfDay
-from coordinator.model.dependencies import Catchup, Document, Downstream, OnLate, Rerun, Settle
+from coordinator.model.dependencies import MOST_RETRIES, Catchup, Document, Downstream, OnLate, Rerun, Settle
 from coordinator.model.documents import DependenciesError, Problem, dump_document, parse_document
 from coordinator.model.documents.forms import CONDITIONS, DEADLINES, ENTRY, MAPPERS
 from coordinator.model.durations import LONGEST
@@ -95,6 +95,9 @@ def documents(draw: st.DrawFn) -> Document:
             max_in_flight=draw(st.none() | st.integers(1, 100)),
             deadline=(deadline := draw(st.none() | deadlines)),
             on_late=draw(st.sampled_from(OnLate)) if deadline is not None else OnLate.SHOW,
+            retries=(retries := draw(st.sampled_from([0, 0, 1, MOST_RETRIES]))),
+            retry_delay=draw(durations | st.just(timedelta(0))) if retries else timedelta(0),
+            timeout=draw(st.none() | durations),
         )
     return document
 

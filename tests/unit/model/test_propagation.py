@@ -20,6 +20,7 @@ from coordinator.model.dependencies import Downstream, OnLate, Rerun, Settle
 from coordinator.model.evaluation import all_inputs
 from coordinator.model.graph import Graph, Node, SensorEdge
 from coordinator.model.hold import Hold
+from coordinator.model.items.whole import ItemTally, Standing, rows_of
 from coordinator.model.loops import comes_of
 from coordinator.model.order import GivenOrder, Order
 from coordinator.model.partitions import (
@@ -81,6 +82,10 @@ class Anew:
         if target not in self._readiness:
             self._readiness[target] = decide(self._graph, self, target).readiness
         return self._readiness[target]
+
+    def items(self, whole: Target) -> Standing | None:
+        rows = rows_of(self._facts, whole)
+        return ItemTally(whole, rows, self._facts, self.readiness).standing() if rows is not None else None
 
     def gathered(self, dependency: Dependency, downstream: Target) -> list[Target]:
         assert isinstance(dependency.mapping, StartOf)

@@ -11,10 +11,12 @@ import pytest
 import structlog
 
 from coordinator.config.settings import Settings
+from coordinator.store.keys import Keys
 from coordinator.store.memory import MemoryStore
 from coordinator.store.memory_etcd import MemoryEtcd
 from coordinator.store.port import AccessDenied, Listing
 from coordinator.ui.app import application
+from coordinator.ui.live import Live
 
 
 class Failing(MemoryStore):
@@ -48,7 +50,8 @@ def ask(error: Exception, path: str = "/api/v1/explain/default/load") -> tuple[i
             "headers": [(b"host", b"localhost")],
         }
         with contextlib.suppress(RuntimeError):  # it is raised on to the server, which is told to say nothing
-            await application(Settings(), Failing(error))(scope, receive, send)
+            store = Failing(error)
+            await application(Settings(), store, Live(store, Keys()))(scope, receive, send)
 
     asyncio.run(main())
     start, *bodies = sent

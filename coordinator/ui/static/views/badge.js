@@ -2,7 +2,7 @@
 
 import { el } from "../dom.js";
 
-const SIGNS = {
+export const SIGNS = {
   failed: ["✕", "failed"],
   stuck: ["▲", "stuck"],
   held: ["‖", "held"],

@@ -1,53 +1,74 @@
 // Why a pipeline runs in a partition, or does not: the answer, the evidence, and what helps.
 
 import { framed, inAirflow, nameOf, pipelineOf, to, withQuery } from "../address.js";
-import { follow } from "../api.js";
+import { follow, pipelinesIn } from "../api.js";
 import { el, show } from "../dom.js";
 import { pipelineLink, replaced, runLink } from "../links.js";
 import { withAges, withMoments } from "../time.js";
 import { kindOf, sign } from "./badge.js";
-import { tree } from "./condition.js";
+import { placeOf, tree } from "./condition.js";
 import { environments } from "./environments.js";
+import { past } from "./past.js";
 import { refusal } from "./refused.js";
 
 const LISTED = 10;
 
 export async function open(main, head, environment, dag_id, partition, query) {
   const pipeline = { environment, dag_id };
-  const rev = query.get("rev");
+  const path = ["", "explain", environment, dag_id, partition].map(encodeURIComponent).join("/");
+  const kept = new Map();
   let last = null;
+  let names = new Set();
+  let stop = () => {};
   head.title(partition, nameOf(pipeline));
   head.pipeline(pipeline);
   head.asking();
   const known = await environments();
-  const path = ["", "explain", environment, dag_id, partition].map(encodeURIComponent).join("/");
-  follow(
-    withQuery(path, { rev }),
-    {
-      slow: head.slow,
-      answer(content, when) {
-        last = when;
-        if (rev) head.then(content.revision);
-        else head.live(when, content.revision);
-        if (content.partition !== partition) {
-          const spelled = to("explain", environment, dag_id, content.partition);
-          history.replaceState(null, "", spelled + location.search);
-          head.title(content.partition, nameOf(pipeline));
-        }
-        show(main, view(content, pipeline, known, query));
+  const slider = past(path, (rev) => {
+    history.pushState(null, "", withQuery(location.pathname, { rev }));
+    read(rev);
+  });
+
+  /** Show it as of a revision; null: as it is now, and as it changes. */
+  function read(rev) {
+    stop();
+    kept.clear();
+    stop = follow(
+      withQuery(path, { rev }),
+      {
+        slow: head.slow,
+        answer(content, when) {
+          last = when;
+          names = pipelinesIn(content);
+          if (rev) head.then(content.revision);
+          else head.live(when, content.revision);
+          if (content.partition !== partition) {
+            const spelled = to("explain", environment, dag_id, content.partition);
+            history.replaceState(null, "", spelled + location.search);
+            head.title(content.partition, nameOf(pipeline));
+          }
+          slider.outdate();
+          show(main, view(content, pipeline, { known, rev, kept, query, slider: slider.box }));
+          slider.shown(rev && Number(rev));
+        },
+        refused(error) {
+          if (error.passes) head.away(error, last);
+          else head.idle();
+          if (!last || !error.passes) show(main, refusal(error, pipeline));
+        },
       },
-      refused(error) {
-        if (error.passes) head.away(error, last);
-        else head.idle();
-        if (!last || !error.passes) show(main, refusal(error, pipeline));
-      },
-    },
-    { once: Boolean(rev) },
-  );
+      { once: Boolean(rev), concerns: (changed) => changed.some((name) => names.has(name)) },
+    );
+  }
+
+  addEventListener("popstate", () => read(new URLSearchParams(location.search).get("rev")));
+  read(query.get("rev"));
 }
 
-function view(said, pipeline, known, query) {
+function view(said, pipeline, { known, rev, kept, query, slider }) {
   const words = said.in_words;
+  const blocking = said.causes[0]?.via ?? []; // the way down to the first run that blocks
+  const context = { known, rev, kept, open: new Set(blocking.map(placeOf)) };
   return el(
     "article.explain",
     { "aria-labelledby": "title" },
@@ -61,13 +82,15 @@ function view(said, pipeline, known, query) {
       el(
         "div",
         {},
-        words.condition.length ? section("Waits for", tree(words.condition, known)) : null,
+        words.condition.length ? section("Waits for", tree(words.condition, context)) : null,
         said.causes.length ? section("Because", causes(said, known)) : null,
+        words.items.length ? section("Items", el("ul.plain", {}, words.items.map((text) => el("li", {}, withAges(text))))) : null,
         words.sensors.length ? section("Sensors", sensors(said)) : null,
       ),
       el("div.facts", {}, ofItself(said, pipeline, known)),
     ),
-    foot(said, pipeline, query),
+    slider,
+    foot(said, pipeline, rev),
   );
 }
 
@@ -198,10 +221,9 @@ function ofItself(said, pipeline, known) {
   ];
 }
 
-function foot(said, pipeline, query) {
+function foot(said, pipeline, rev) {
   const here = to("explain", pipeline.environment, pipeline.dag_id, said.partition);
   const json = to("api", "v1", "explain", pipeline.environment, pipeline.dag_id, said.partition);
-  const rev = query.get("rev");
   return el(
     "footer",
     {},

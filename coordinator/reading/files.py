@@ -22,16 +22,12 @@ def file_problems(presences: Iterable[Presence]) -> dict[str, str]:
 
 def differing_files(presences: Iterable[Presence]) -> Iterator[str]:
     """For each owner whose watchers have different files: which watcher has which."""
-    by_owner: dict[str, dict[str, list[str]]] = {}
-    for presence in presences:
-        if presence.file is not None:
-            by_owner.setdefault(presence.file.owner, {}).setdefault(file_in_words(presence.file), []).append(
-                presence.id
-            )
-    for owner, by_content in sorted(by_owner.items()):
-        if len(by_content) > 1:
-            whose = "; ".join(f"{content} {', '.join(sorted(ids))}" for content, ids in sorted(by_content.items()))
-            yield f"watchers have different files for the document of {owner}: {whose}"
+    from coordinator.store.presence import owners_with_different_files
+
+    for owner, by_file in owners_with_different_files(presences).items():
+        told = sorted((file_in_words(file), ", ".join(sorted(ids))) for file, ids in by_file.items())
+        whose = "; ".join(f"{content} {ids}" for content, ids in told)
+        yield f"watchers have different files for the document of {owner}: {whose}"
 
 
 def file_in_words(file: PresentFile | None) -> str:

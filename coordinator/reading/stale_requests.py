@@ -27,17 +27,11 @@ def stale_requests(reading: Reading, now: datetime) -> dict[str, str]:
 
     :param now: the time by which ages are computed.
     """
-    from coordinator.model.trigger import Status
-    from coordinator.model.view import readable_record
-
     if reading.cache.leader is None:
         return {}  # without a leader nobody asks, which is shown as a problem itself
     waiting: dict[str, list[tuple[datetime, Target]]] = defaultdict(list)
-    for target in reading.cache.targets():
-        record = readable_record(reading.cache.record(target))
-        if record is None or record.status is not Status.INTENT or record.when is None:
-            continue
-        if now - record.when >= LONG:
+    for target, record in reading.intents():
+        if record.when is not None and now - record.when >= LONG:
             waiting[target.pipeline.environment].append((record.when, target))
     return {f"environment {name}": _in_words(waiting[name], now) for name in sorted(waiting)}
 
