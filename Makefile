@@ -41,6 +41,10 @@ PYTEST = $(RUN) -m pytest --dist worksteal --numprocesses
 demo: $(READY) ## A wave and a cascade in a real Airflow (ENVIRONMENTS=2: across two; KEEP=1: stays up)
 	@$(RUN) -m examples.demo --environments $(or $(ENVIRONMENTS),1) $(if $(KEEP),--keep)
 
+.PHONY: example-datafusion
+example-datafusion: $(READY) ## Pipelines of Data Fusion, one for each row of a table, on a stand-in (KEEP=1: stays up)
+	@$(RUN) -m examples.datafusion $(if $(KEEP),--keep)
+
 .PHONY: venv
 venv: $(READY) ## Create the virtual environment, or bring it up to date
 

@@ -36,6 +36,7 @@ from coordinator.runners.port import (
     Outcome,
     Permit,
     RequestRefused,
+    Runner,
     RunOrTask,
     RunRef,
     StartRequest,
@@ -68,7 +69,7 @@ class HandClock:
         return START + timedelta(seconds=self.seconds)
 
 
-class InstantEnvironment:
+class InstantEnvironment(Runner):
     """Starts every run at once. It knows the runs of the history without keeping them.
 
     :param queued: collects the runs that it has started; ``None``: they are not kept, because they would count as the

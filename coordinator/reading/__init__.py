@@ -11,6 +11,7 @@ meaning.
 ``unmet_notes``      dependencies that can hardly be met
 ``gaps``             partitions in which a pipeline has not run on what is there
 ``partition_graph``  what depends on what in one partition, and how each stands
+``history``          what people did, and what was published
 ``attention``        the causes that keep partitions from running, and what waits behind each
 ``replicas``         who leads, and the other watchers; ``files``: their dependencies files
 ``reporters_heard``  which environments are heard from

@@ -31,7 +31,7 @@ from coordinator.ui.live import Live
 from coordinator.ui.metrics import Timed, UiMetrics
 from coordinator.ui.paths import EncodedPaths
 from coordinator.ui.questions import Questions
-from coordinator.ui.views import changes, explain, graph, now, runs
+from coordinator.ui.views import changes, explain, graph, history, now, runs
 from coordinator.ui.views.view import Api, Page
 
 _log = structlog.get_logger(__name__)
@@ -74,6 +74,7 @@ def application(settings: Settings, store: Store, live: Live, etcd: EtcdRequests
         *now.routes(api, settings, show),
         *changes.routes(api),
         *graph.routes(api, show),
+        *history.routes(api, show),
         *explain.routes(api, show),
         *runs.routes(api, Page(page, ui.path)),
         Mount("/static", StaticFiles(directory=STATIC)),

@@ -46,9 +46,11 @@ class Standing:
     :ivar revision: everything up to this etcd revision is in it; 0: it has not been read yet.
     :ivar away_since: since when etcd gives no answer; ``None``: it gives answers.
     :ivar reason: why it gives none.
+    :ivar changes: how often something has changed that may be shown.
     """
 
     revision: int = 0
+    changes: int = 0
     away_since: datetime | None = None
     reason: str = ""
 
@@ -178,7 +180,7 @@ class Live:
         """
         before = self.standing
         since = (before.away_since or datetime.now(UTC).replace(microsecond=0)) if away else None
-        self.standing = Standing(news.revision, since, away)
+        self.standing = Standing(news.revision, before.changes + bool(news), since, away)
         if news or since != before.away_since:
             for listener in tuple(self._listeners):
                 listener.note(news)

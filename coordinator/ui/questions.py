@@ -59,20 +59,30 @@ class Questions:
         """How many questions are being answered, or wait for a place."""
         return sum(not task.done() for task in self._under_way.values())
 
-    async def ask(self, name: Hashable, question: Question, *, within: float = WITHIN) -> Any:
+    async def ask(
+        self,
+        name: Hashable,
+        question: Question,
+        *,
+        within: float = WITHIN,
+        good_for: float = GOOD_FOR,
+        asks_etcd: bool = True,
+    ) -> Any:
         """The answer to a question.
 
         :param name: equal for equal questions.
         :param within: seconds.
+        :param good_for: seconds for which the answer is given to whoever asks the same.
+        :param asks_etcd: an answer shows that etcd answers.
         :raises NoAnswer: there are too many other questions, or it takes too long.
         :raises CoordinatorError: what the question raises.
         """
         task = self._under_way.get(name)
         if task is None:
-            if len(self._under_way) >= self._most:
+            if sum(not one.done() for one in self._under_way.values()) >= self._most:
                 raise NoAnswer("busy", f"{self._most} other questions wait for etcd; ask again in some seconds")
-            task = self._under_way[name] = asyncio.create_task(self._ask(question))
-            task.add_done_callback(lambda done: self._forget(name, done))
+            task = self._under_way[name] = asyncio.create_task(self._ask(question, asks_etcd=asks_etcd))
+            task.add_done_callback(lambda done: self._forget(name, done, good_for))
         try:
             return await asyncio.wait_for(asyncio.shield(task), within)
         except TimeoutError:
@@ -80,19 +90,20 @@ class Questions:
                 "slow", f"reading etcd takes more than {within:g} seconds; ask again, or for less at once"
             ) from None
 
-    async def _ask(self, question: Question) -> Any:
+    async def _ask(self, question: Question, *, asks_etcd: bool) -> Any:
         async with self._places:
             try:
                 found = await _in_thread(lambda: question(self._store, self._keys))
             except StoreUnavailable:
                 self.away_since = self.away_since or datetime.now(UTC).replace(microsecond=0)
                 raise
-            self.away_since = None
+            if asks_etcd:
+                self.away_since = None
             return found
 
-    def _forget(self, name: Hashable, done: asyncio.Task[Any]) -> None:
+    def _forget(self, name: Hashable, done: asyncio.Task[Any], good_for: float) -> None:
         failed = done.cancelled() or done.exception() is not None  # asked for, or asyncio would warn of it
-        asyncio.get_running_loop().call_later(0 if failed else GOOD_FOR, self._under_way.pop, name, None)
+        asyncio.get_running_loop().call_later(0 if failed else good_for, self._under_way.pop, name, None)
 
 
 async def _in_thread(call: Callable[[], Any]) -> Any:

@@ -5,6 +5,7 @@ All of it listens on 127.0.0.1 and keeps its files in one directory.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -91,13 +92,29 @@ class Parts:
             raise PartFailed(f"coordinator {' '.join(arguments)}: expected exit code 0, found {done.returncode}")
         return done.stdout or ""
 
+    def busy(self) -> list[str]:
+        """What the coordinator still waits for or does, by its own account."""
+        rows = json.loads(self.coordinator("status", "--json", capture=True))["pipelines"]
+        return [f"{row['pipeline']} in {row['partition']} is {row['readiness']}: {row['says']}" for row in rows]
+
 
 @contextmanager
-def started(directory: Path, *, dags: Path, dependencies: str, pipelines: Sequence[PipelineRef]) -> Iterator[Parts]:
+def started(
+    directory: Path,
+    *,
+    dags: Path,
+    dependencies: str,
+    pipelines: Sequence[PipelineRef],
+    configuration: str = "",
+    env: Mapping[str, str] | None = None,
+) -> Iterator[Parts]:
     """Start everything; returns when Airflow shows its DAGs. Everything has ended afterwards.
 
     :param dags: the folder with a file for each of the pipelines.
     :param dependencies: the text of dependencies.json.
+    :param pipelines: the DAGs, each in an Airflow of its environment.
+    :param configuration: the text of more sections for coordinator.toml.
+    :param env: more environment variables for the Airflows.
     """
     config, file = directory / "coordinator.toml", directory / "dependencies.json"
     file.write_text(dependencies, encoding="utf-8")
@@ -112,13 +129,13 @@ def started(directory: Path, *, dags: Path, dependencies: str, pipelines: Sequen
             home,
             dags_folder=home / "dags",
             environment_name=name,
-            env={**_BY_HAND_ONLY, "COORDINATOR_CONFIG": str(config)},
+            env={**_BY_HAND_ONLY, "COORDINATOR_CONFIG": str(config), **(env or {})},
             expected_dags=own,
         )
     # The last one started is the first one to end. etcd ends last: the plugin reports to it until its own end.
     with EmbeddedEtcd(directory / "etcd") as etcd, OrphanGuard() as guard:
         print(f"etcd is up: {etcd.endpoint}", flush=True)
-        config.write_text(_configuration(directory, etcd, airflows), encoding="utf-8")
+        config.write_text(_configuration(directory, etcd, airflows) + configuration, encoding="utf-8")
         parts = Parts(directory, config, etcd, airflows)
         try:
             parts.each_airflow(parts.start_one)

@@ -3,38 +3,28 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from coordinator.errors import ConfigurationError, CoordinatorError
+from coordinator.errors import ConfigurationError
 from coordinator.model.conditions import leaves
 from coordinator.model.documents import parse_document
 from coordinator.model.partitions.instants import format_instant
 from coordinator.model.references import PipelineRef
-from coordinator.model.runstate import RunStateDocument, State
-from coordinator.model.trigger import Status, TriggerRecord, read_record
 from coordinator.store.connection import connect
-from coordinator.store.keys import DependenciesKey, Keys, LeaderKey, StateKey, TriggerKey
-from coordinator.store.port import KeyValue, Store
+from coordinator.store.port import Store
 from examples.demo.checks import Run, what_does_not_hold
-from examples.demo.interruption import pause
+from examples.demo.news import RUNS_WITHIN, DemoFailed, News
 from examples.demo.parts import Parts
 
 ENVIRONMENTS = ("default", "team_b")
 """Pipelines are dealt out to the first of these, or to both in turn."""
 
 _TRIGGERED, _CLEARED = "01_pipeline", "03_pipeline"
-_LEADS_WITHIN, _RUNS_WITHIN = 60.0, 180.0
-_LOOK_EVERY = 0.1
 
 Upstreams = Mapping[PipelineRef, Sequence[PipelineRef]]
-
-
-class DemoFailed(CoordinatorError):
-    """Something did not happen as it should have."""
 
 
 def read_dependencies(file: Path, environments: int) -> tuple[str, Upstreams]:
@@ -81,18 +71,11 @@ class Story:
         self.partition = format_instant(today - timedelta(days=1))
         self._parts = parts
         self._upstreams = upstreams
-        self._store = store
-        self._keys = Keys()
-        self._began = time.monotonic()
-        self._revision = 0
-        self._leads = self._published = False
-        self._states: dict[PipelineRef, tuple[State, int]] = {}
-        self._requests: set[tuple[PipelineRef, int]] = set()
+        self._news = News(parts, store)
 
     def play(self) -> None:
         """:raises DemoFailed: with what did not hold."""
-        # What ran before the dependencies were published counts as the past: nothing is started for it.
-        self._await(lambda: self._leads and self._published, _LEADS_WITHIN, lambda: ["coordinator watch does not lead"])
+        self._news.await_leader()
         triggered, cleared = (self._named(name) for name in (_TRIGGERED, _CLEARED))
         expected = dict.fromkeys(sorted(below(triggered, self._upstreams), key=lambda one: one.dag_id), 1)
 
@@ -121,70 +104,19 @@ class Story:
         self, run: Collection[PipelineRef], expected: Mapping[PipelineRef, int], begin: Callable[[], object]
     ) -> None:
         """Begin something, and wait until all that it makes run has run and the coordinator has nothing left to do."""
-        before = self._revision
+        before = self._news.revision
         begin()
 
         def ended() -> bool:
-            states = [self._states.get(pipeline) for pipeline in run]
+            states = [self._news.states.get(pipeline) for pipeline in run]
             return all(one is not None and one[0].is_terminal and one[1] > before for one in states)
 
         def problems() -> list[str]:
             runs = {pipeline: self._runs(pipeline) for pipeline in self._upstreams}
-            return [*what_does_not_hold(expected, self._upstreams, runs), *self._busy()]
+            return [*what_does_not_hold(expected, self._upstreams, runs), *self._parts.busy()]
 
         # Airflow tells the plugin of the end of a run before it has written it down, so it may show it a little later.
-        self._await(lambda: ended() and not problems(), _RUNS_WITHIN, problems)
-
-    def _await(self, condition: Callable[[], bool], within: float, problems: Callable[[], list[str]]) -> None:
-        """Wait, and print what happens meanwhile.
-
-        :param problems: asked at the end of the time for what does not hold.
-        """
-        until = time.monotonic() + within
-        while not condition():
-            self._parts.check()
-            if time.monotonic() > until:
-                raise DemoFailed("\n".join([f"not within {within:.0f} s:", *problems()]))
-            pause(_LOOK_EVERY)
-            for line in self._news():
-                print(f"{time.monotonic() - self._began:6.1f} s  {line}", flush=True)
-
-    def _busy(self) -> list[str]:
-        """What the coordinator still waits for or does, by its own account."""
-        told = self._parts.coordinator("status", "--json", capture=True)
-        rows = json.loads(told)["pipelines"]
-        return [f"{row['pipeline']} in {row['partition']} is {row['readiness']}: {row['says']}" for row in rows]
-
-    def _news(self) -> Iterator[str]:
-        """What has changed in etcd since the last call."""
-        listing = self._store.list(self._keys.root)
-        for item in sorted(listing.items, key=lambda item: item.mod_revision):
-            if item.mod_revision > self._revision:
-                yield from self._told(item)
-        self._revision = listing.revision
-
-    def _told(self, item: KeyValue) -> Iterator[str]:
-        match self._keys.parse(item.key):
-            case LeaderKey():
-                self._leads = True
-            case DependenciesKey():
-                self._published = True
-            case StateKey(target):
-                state = RunStateDocument.model_validate_json(item.value).state
-                if state is State.FAILED:
-                    raise DemoFailed(f"expected {target} to succeed, found that its run failed in Airflow")
-                known = self._states.get(target.pipeline)
-                self._states[target.pipeline] = state, item.mod_revision
-                if known is None or known[0] is not state:
-                    yield f"{target.pipeline}: {state}"
-            case TriggerKey(target):
-                record = read_record(item.value)
-                assert isinstance(record, TriggerRecord), record
-                if record.status is Status.BLOCKED:
-                    raise DemoFailed(f"{target} cannot be started: {record.last_error}")
-                if (request := (target.pipeline, record.sequence)) not in self._requests:
-                    self._requests.add(request)
-                    yield f"{target.pipeline}: the coordinator asks Airflow to {record.action} a run"
+        self._news.wait(lambda: ended() and not problems(), RUNS_WITHIN, problems)
 
     def _runs(self, pipeline: PipelineRef) -> list[Run]:
         """The runs in the partition, as Airflow shows them."""

@@ -30,14 +30,14 @@ END_LIMIT = 60.0
 class Demo:
     """A demo in a process of its own, and in a group of its own like a terminal's foreground."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, module: str = "examples.demo") -> None:
         self.mark = uuid.uuid4().hex
         self.temporary = folder / "tmp"
         self.temporary.mkdir()
         self._output = folder / "output"  # not below temporary: that is removed when the demo ends
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "examples.demo", *arguments],
+                [sys.executable, "-m", module, *arguments],
                 cwd=REPOSITORY,
                 env={**os.environ, MARK: self.mark, "TMPDIR": str(self.temporary)},
                 stdin=subprocess.DEVNULL,

@@ -37,12 +37,9 @@ class Play:
         self.below = 0
         self.ended: list[bool] = []
         self.limit = self.dice.choice((None, 1, 2))
-        self.on_empty = self.dice.choice(("fail", "success", "skip"))
         self.world.by_hand("U", "load")
-        entry: dict[str, Any] = {
-            "upstream": "U",
-            "items": {**FROM_FILE, "on_empty": self.on_empty},
-        }
+        self.on_empty = self.dice.choice(("fail", "success", "skip"))
+        entry: dict[str, Any] = {"upstream": "U", "items": {**FROM_FILE, "on_empty": self.on_empty}}
         if self.limit is not None:
             entry["max_in_flight"] = self.limit
         self.world.dependencies({"load": entry, "D": {"upstream": ["load", "U"]}})

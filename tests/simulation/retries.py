@@ -50,7 +50,7 @@ def a_retry_follows_a_failure(event: Event, history: History) -> None:
         raise PromiseBroken(
             "not more retries than allowed", f"{target}: {history.retried[target]} before, and another one"
         )
-    if written is None or written.revision > event.knew:
+    if written is None or written.revision > event.knows:
         return  # it has changed a moment ago
     if written.state.state is not State.FAILED or written.marked or written.state.attempt.run_id != record.run_id:
         raise PromiseBroken("a retry follows a failure", f"{target} says {written.state.state}")

@@ -18,6 +18,7 @@ import threading
 import time
 import uuid
 from collections import defaultdict, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -30,13 +31,14 @@ ENDS = ("COMPLETED", "FAILED", "KILLED", "REJECTED")
 
 @dataclass
 class App:
-    """:ivar takes: seconds that a run takes; ``None``: it waits for somebody. :ivar ends: the state that it ends in.
+    """:ivar takes: seconds that a run takes; ``None``: it waits for somebody.
 
+    :ivar ends: the state that it ends in, or what says so for a run.
     :ivar concurrent: whether several runs may go on at once.
     """
 
     takes: float | None = None
-    ends: str = "COMPLETED"
+    ends: str | Callable[[Run], str] = "COMPLETED"
     program: str = "DataPipelineWorkflow"
     concurrent: bool = True
 
@@ -203,7 +205,7 @@ class StandInCdap:
             if plan is None or plan.takes is None or run.status != "RUNNING":
                 continue
             if time.monotonic() >= run.began + plan.takes:
-                self.become(run, plan.ends)
+                self.become(run, plan.ends if isinstance(plan.ends, str) else plan.ends(run))
 
 
 def _answer(status: int, body: Any) -> Response:

@@ -110,6 +110,36 @@ def case_items_one_fails_and_is_cleared(world: World) -> None:
     assert [world.runs(name) for name in ("load[orders]", "load[parts]", "D")] == [2, 1, 1]
 
 
+@pytest.mark.promise("items", "retries")
+def case_items_one_is_retried(world: World) -> None:
+    """One item fails, and is started again by itself, with its row: D sees nothing of it. One that has no retry left
+    has failed, and so has the whole, once all have ended."""
+    _fanned(world, "orders", "parts", retries=1)
+    world.by_hand("load")
+    _comes(world)
+    world.run("load[orders]", "failed")
+    world.run("load[parts]")
+    world.settle()
+    assert _state(world, "load") is State.RUNNING
+    assert world.runs("D") == 0
+    world.run("load[orders]")
+    world.settle()
+    assert _state(world, "load") is State.SUCCESS
+    assert [world.runs(name) for name in ("load[orders]", "load[parts]", "D")] == [2, 1, 1]
+    (run,) = world.all_runs("load[orders]")
+    assert run.conf["item"] == table("orders")
+    world.rerun("U")
+    world.settle()
+    for _ in range(2):
+        world.run("load[orders]", "failed")
+        world.settle()
+    assert _state(world, "load") is State.RUNNING
+    world.run("load[parts]")
+    world.settle()
+    assert _state(world, "load") is State.FAILED
+    assert [world.runs(name) for name in ("load[orders]", "load[parts]", "D")] == [4, 2, 1]
+
+
 @pytest.mark.promise("items")
 def case_items_one_is_cleared_after_its_success(world: World) -> None:
     """A person clears the run of one item: it alone runs again, and D runs once more after it."""

@@ -22,6 +22,8 @@ TOKEN = f"{OURS}token"
 QUEUED_AT = f"{OURS}queued_at"
 LOGICAL_DATE = f"{OURS}logical_date"
 CONF = f"{OURS}conf"
+ITEM = "item"
+"""The row of an item. Each of its members is an argument too, as ``${item.name}``."""
 MACRO = "${"
 """How a macro of CDAP begins: it is expanded in what a pipeline uses, also where it came from an argument."""
 
@@ -50,8 +52,11 @@ def arguments_of(ours: Ours, fixed: Mapping[str, str]) -> dict[str, str]:
     mine = ours.conf.get("coordinator", {})
     given = {name: _text(value) for name, value in ours.conf.items() if not f"{name}.".startswith(OURS)}
     said = {f"{OURS}{name}": _text(mine[name]) for name in _OF_ITS_OWN if name in mine}
+    row = ours.conf.get(ITEM)
+    of_row = {f"{ITEM}.{name}": _text(value) for name, value in row.items()} if isinstance(row, dict) else {}
     found = {
         **fixed,
+        **of_row,
         **given,
         **said,
         RUN_ID: ours.run_id,

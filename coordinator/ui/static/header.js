@@ -5,7 +5,7 @@ import { el } from "./dom.js";
 import { standing } from "./live.js";
 import { clock, moment } from "./time.js";
 
-const VIEWS = [["now", "Now", base + "/"], ["graph", "Graph", to("graph")]];
+const VIEWS = [["now", "Now", base + "/"], ["graph", "Graph", to("graph")], ["history", "History", to("history")]];
 
 /** Fills the head. Returns what views say to it. `view`: the one that is shown. */
 export function header(place, view) {

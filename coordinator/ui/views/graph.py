@@ -24,6 +24,7 @@ def routes(api: Api, show: Callable[[Request], Awaitable[Response]]) -> list[Rou
         def question(*_: object) -> Any:
             return api.live.ask(lambda reading, _: partition_graph(reading, partition))
 
-        return json_answer(await api.questions.ask(("graph", partition, api.live.standing.revision), question))
+        name = ("graph", partition, api.live.standing.changes)
+        return json_answer(await api.questions.ask(name, question, asks_etcd=False))
 
     return [Route("/api/v1/graph", graph), Route("/graph", show)]

@@ -14,6 +14,9 @@ from coordinator.reading.now import now_as_json
 from coordinator.ui.answers import json_answer
 from coordinator.ui.views.view import Api
 
+GOOD_FOR = 5.0
+"""Seconds for which an answer is given again while nothing has changed: only ages and signs of life differ."""
+
 
 def routes(api: Api, settings: Settings, show: Callable[[Request], Awaitable[Response]]) -> list[Route]:
     """:param show: answers with the page."""
@@ -24,6 +27,7 @@ def routes(api: Api, settings: Settings, show: Callable[[Request], Awaitable[Res
         def question(*_: object) -> Any:
             return api.live.ask(lambda reading, at: now_as_json(reading, settings, at))
 
-        return json_answer(await api.questions.ask(("now", api.live.standing.revision), question))
+        name = ("now", api.live.standing.changes)
+        return json_answer(await api.questions.ask(name, question, good_for=GOOD_FOR, asks_etcd=False))
 
     return [Route("/api/v1/now", now), Route("/", show)]

@@ -352,6 +352,14 @@ def test_a_run_gets_its_conf_as_arguments(cdap: StandInCdap, make_runner: MakeRu
     assert got["coordinator.token"] == request.token
 
 
+def test_a_row_is_handed_on_member_by_member(cdap: StandInCdap, make_runner: MakeRunner) -> None:
+    request = create("slow")
+    make_runner().start(replace(request, conf={**request.conf, "item": {"name": "orders", "days": 3}}))
+    arguments = only(cdap, "slow").arguments
+    assert (arguments["item.name"], arguments["item.days"]) == ("orders", "3")
+    assert json.loads(arguments["item"]) == {"name": "orders", "days": 3}
+
+
 def test_a_document_cannot_choose_where_and_as_whom_a_run_runs(cdap: StandInCdap, make_runner: MakeRunner) -> None:
     request = create("slow")
     refused = make_runner().start(replace(request, conf={**request.conf, "system.profile.name": "SYSTEM:other"}))

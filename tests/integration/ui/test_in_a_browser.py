@@ -10,13 +10,16 @@ from urllib.parse import quote
 
 import pytest
 
+from coordinator.commands.acts import Signature
+from coordinator.commands.hold import delete_hold, put_hold
 from coordinator.config.etcd import EtcdSettings
+from coordinator.model.hold import Hold
 from coordinator.model.references import PipelineRef
 from coordinator.model.runstate import State
 from coordinator.store.connection import connect
 from coordinator.store.embedded import EmbeddedEtcd
 from coordinator.store.keys import Keys
-from tests.integration.ui.conftest import DOCUMENT, EVIL, Etcd, K, Serve, Ui
+from tests.integration.ui.conftest import DOCUMENT, EVIL, NOON, Etcd, K, Serve, Ui
 from tests.integration.ui.visiting import NARROW, visiting
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ VIEWS = {
     "newest": "/explain/default/publish",
     "evil": "/explain/" + "/".join(quote(one, safe="") for one in (EVIL, f"{EVIL}/x", EVIL_PARTITION)),
     "graph": "/graph",
+    "history": "/history",
     "unknown": "/explain/default/publsh",
     "nowhere": "/nowhere",
 }
@@ -281,3 +285,17 @@ def test_a_large_graph_is_folded(visit: Visit) -> None:
     assert set(found["focused"]) == {f"env7/p{n}" for n in range(7, 1000, 10)}
     assert found["cut"] == 0
     assert found["unfolded"] == found["most"]
+
+
+def test_the_history_tells_who_did_what_and_what_was_published(visit: Visit, world: Etcd) -> None:
+    pipeline = PipelineRef("team_b", EVIL)
+    with visit("/history") as page:
+        put_hold(world.store, world.keys, pipeline, Hold(who="ana", why=f"a check {EVIL}", since=NOON))
+        page.wait_for_selector('.log li:has-text("ana")')
+        text = page.inner_text("main")
+        assert f"hold team_b/{EVIL}" in text
+        assert f": a check {EVIL}" in text
+        assert "Publications of default" in text
+        assert "+ reference" in text
+        assert page.locator("main img").count() == 0
+    delete_hold(world.store, world.keys, pipeline, Signature("ana", NOON))

@@ -6,20 +6,25 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
+from coordinator.commands.acts import Signature
+from coordinator.commands.hold import delete_hold, put_hold
 from coordinator.config.etcd import EtcdSettings
+from coordinator.model.hold import Hold
+from coordinator.model.references import PipelineRef
 from coordinator.model.runstate import State
 from coordinator.store.connection import connect
 from coordinator.store.embedded import EmbeddedEtcd
 from coordinator.store.keys import Keys
 from coordinator.ui.views.changes import MOST
 from tests.command_line import Cli
-from tests.integration.ui.conftest import DOCUMENT, Etcd, K, Serve, Ui
+from tests.integration.ui.conftest import DOCUMENT, NOON, Etcd, K, Serve, Ui
 
 SAME = ("attention", "attention_counts", "stuck", "problems", "problems_count", "leader", "watchers", "needs_person")
 
@@ -206,3 +211,22 @@ def test_the_graph_says_how_each_stands_in_a_partition(ui: Ui, world: Etcd) -> N
     }
     assert partition in found["partitions"]
     assert ui.get("/api/v1/graph").json()["partition"] in found["partitions"]
+
+
+def test_the_history_is_what_the_commands_print(ui: Ui, cli: Cli, config: Path, world: Etcd) -> None:
+    world.publish({**DOCUMENT, "new": "reference"})
+    publish = PipelineRef("default", "publish")
+    put_hold(world.store, world.keys, publish, Hold(who="ana", why="a check", since=NOON))
+    delete_hold(world.store, world.keys, publish, Signature("bo", NOON + timedelta(hours=1)))
+    now_of(ui, revision=world.store.list(world.keys.leader).revision)
+    found = ui.get("/api/v1/history").json()
+    assert found["acts"] == json.loads(cli("acts", "--json", "-c", config).stdout)["acts"]
+    assert [(one["act"], one["who"]) for one in found["acts"]] == [("release", "bo"), ("hold", "ana")]
+    (owner,) = found["owners"]
+    log = json.loads(cli("dependencies", "log", "--json", "-c", config).stdout)
+    assert [one["revision"] for one in owner["versions"]] == [one["revision"] for one in log["versions"]]
+    change = {"pipeline": "new", "kind": "begins", "added": ["reference"], "removed": [], "fields": ["upstream"]}
+    assert owner["versions"][0]["changed"] == [change]
+    assert ui.get("/api/v1/history?limit=1").json()["more_acts"]
+    assert ui.get("/api/v1/history?limit=0").status_code == 400
+    world.publish(DOCUMENT)

@@ -69,6 +69,15 @@ def test_every_change_is_a_moment_and_nothing_else() -> None:
     assert [one.revision for one in world.moments()] == [done, running]
 
 
+def test_what_made_no_difference_is_no_moment() -> None:
+    world = World()
+    first = world.report(State.RUNNING)
+    put_hold(world.store, world.keys, PipelineRef("default", "unrelated"), Hold(who="ana", why="", since=NOON))
+    done = world.report(State.SUCCESS)
+    put_hold(world.store, world.keys, LOAD, Hold(who="ana", why="", since=NOON))
+    assert [one.revision for one in world.moments()] == [done, first]
+
+
 def test_a_hold_that_was_released_is_found() -> None:
     """Its key is gone: only the readings before and after tell."""
     world = World()

@@ -147,3 +147,29 @@ def test_another_error_does_not_mean_that_etcd_is_away() -> None:
         assert questions.away_since is None
 
     run(test)
+
+
+def test_answers_that_are_kept_take_no_place() -> None:
+    """While much changes, each change makes another question."""
+
+    async def test(asked: Questions) -> list[int]:
+        return [await asked.ask(number, lambda *_, number=number: number, good_for=60.0) for number in range(20)]
+
+    assert run(test, most=3) == [*range(20)]
+
+
+def test_an_answer_from_what_is_known_does_not_say_that_etcd_is_back() -> None:
+    def away(*_: object) -> int:
+        raise StoreUnavailable("gone")
+
+    async def test(asked: Questions) -> None:
+        with pytest.raises(StoreUnavailable):
+            await asked.ask("etcd", away)
+        since = asked.away_since
+        assert since is not None
+        await asked.ask("known", lambda *_: 1, asks_etcd=False)
+        assert asked.away_since == since
+        await asked.ask("etcd again", lambda *_: 1)
+        assert asked.away_since is None
+
+    run(test)
