@@ -305,12 +305,13 @@ def _compared(
     file: Path, output: Path | None, examined: Examined, rendered: Rendered, environments: list[str] | None
 ) -> Comparison:
     """What would change, and what is in the way. Where an entry is wrong nothing is compared: its file is no orphan."""
+    from coordinator.dags.configuration import output_of
     from coordinator.dags.generating import Comparison, compare, same_dag_elsewhere
 
     if rendered.findings or examined.sound is None:
         return Comparison([], [])
     configuration = examined.sound.configuration
-    output = output or file.parent / configuration.output
+    output = output or output_of(file, configuration)
     comparison = compare(output, rendered.contents, name=configuration.name, environments=environments)
     syntax, folders = configuration.ignore_syntax, configuration.non_dag_folders
     doubles = list(same_dag_elsewhere(output, rendered.contents, syntax, folders))

@@ -90,6 +90,8 @@ def print_deployment(shown: Deployment, target: str, *, limit: int, dry_run: boo
     told += [f"{plan.unchanged} unchanged"] if plan.unchanged else []
     told += [f"{len(plan.foreign)} of somebody else, left alone"] if plan.foreign else []
     say(f"{target}: {', '.join(told) or 'no files'}" + ("; nothing is deployed" if plan.refused else ""))
+    if shown.left_over:
+        say(f"to remove: {', '.join(shown.left_over)}: left behind by a deploy that did not end")
     if shown.claim is not None:
         goes_on = "the next one goes on from there" if dry_run else "this one goes on from there"
         how = {
@@ -121,6 +123,7 @@ def deployment_as_json(shown: Deployment, target: str, *, deployed: bool) -> dic
         "refused": [asdict(one) for one in shown.plan.refused],
         "unchanged": shown.plan.unchanged,
         "foreign": list(shown.plan.foreign),
+        "left_over": list(shown.left_over),
         "under_way": (
             {"by": shown.claim.by, "at": shown.claim.at, "state": _state(shown)} if shown.claim is not None else None
         ),

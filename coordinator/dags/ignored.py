@@ -1,22 +1,31 @@
 """``.airflowignore``: what Airflow does not look at when it searches a directory for DAGs.
 
 By Airflow's own rules (``airflow/_shared/module_loading/file_discovery.py`` of Airflow 3.3): a pattern of the syntax
-``glob`` is one of .gitignore, one of ``regexp`` is searched for in the path.
+``glob`` is one of .gitignore, one of ``regexp`` is searched for in the path. For some names some patterns of both take
+for ever, and no signal interrupts them: they are matched in a process of their own (``ignore_child``), with a limit.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path, PurePosixPath
-from typing import Final
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, Final
 
 from coordinator.dags.marker import marked
 from coordinator.errors import ConfigurationError
 
 NAME: Final = ".airflowignore"
+TIME_LIMIT: Final = 30.0
+"""Seconds for the patterns, at each depth of a directory."""
+_MOST_NAMED: Final = 5
 
 
 class IgnoreSyntax(StrEnum):
@@ -32,39 +41,45 @@ def ignore_file(folders: Iterable[str], syntax: IgnoreSyntax, *, name: str, envi
     return marked("".join(f"{line}\n" for line in lines), name=name, entry=NAME, environment=environment)
 
 
-def files_below(directory: Path, syntax: IgnoreSyntax) -> Iterator[Path]:
+def files_below(directory: Path, syntax: IgnoreSyntax) -> list[Path]:
     """The files of a directory that Airflow looks at, sorted; no hidden one, and nothing behind a symbolic link to a
     directory.
 
-    :raises ConfigurationError: a pattern is none.
+    :raises ConfigurationError: a pattern is none, or takes too long.
     """
-    yield from _below(directory, directory, [], syntax)
+    files: list[Path] = []
+    level = [_Folder(directory, ())]
+    while level:
+        listed = [_listed(directory, folder, syntax) for folder in level]
+        level = []
+        for (folder, entries), ignored in zip(listed, _ignored(directory, listed, syntax), strict=True):
+            kept = [entry for entry, is_ignored in zip(entries, ignored, strict=True) if not is_ignored]
+            level += [_Folder(Path(one.path), folder.rules) for one in kept if one.is_dir(follow_symlinks=False)]
+            files += [Path(one.path) for one in kept if one.is_file() and not one.is_dir(follow_symlinks=False)]
+    return sorted(files, key=attrgetter("parts"))
 
 
-_Rule = Callable[[PurePosixPath, bool], bool | None]
-"""Of a path below the directory, and whether that is one: ignored, taken back, or no word about it."""
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """A pattern. :ivar base: the directory that it is about, below the first one. :ivar place: where it stands."""
+
+    pattern: str
+    base: str
+    place: str
 
 
-def _below(root: Path, directory: Path, above: list[_Rule], syntax: IgnoreSyntax) -> Iterator[Path]:
-    rules = [*above, *_rules(root, directory, syntax)]
-    with os.scandir(directory) as entries:
-        found = sorted(entries, key=lambda entry: entry.name)
-    for entry in found:
-        path = Path(entry.path)
-        is_directory = entry.is_dir(follow_symlinks=False)
-        if entry.name.startswith(".") or entry.name == "__pycache__":
-            continue
-        if _is_ignored(PurePosixPath(path.relative_to(root).as_posix()), rules, is_directory=is_directory):
-            continue
-        if is_directory:
-            yield from _below(root, path, rules, syntax)
-        elif entry.is_file():
-            yield path
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """A directory. :ivar rules: those of the directories above it, and once it is listed its own."""
+
+    path: Path
+    rules: tuple[_Rule, ...]
 
 
-def _is_ignored(path: PurePosixPath, rules: list[_Rule], *, is_directory: bool) -> bool:
-    said = [verdict for rule in rules if (verdict := rule(path, is_directory)) is not None]
-    return bool(said) and said[-1]  # a later pattern can take back an earlier one
+def _listed(root: Path, folder: _Folder, syntax: IgnoreSyntax) -> tuple[_Folder, list[os.DirEntry[str]]]:
+    with os.scandir(folder.path) as entries:
+        found = [one for one in entries if not one.name.startswith(".") and one.name != "__pycache__"]
+    return _Folder(folder.path, (*folder.rules, *_rules(root, folder.path, syntax))), found
 
 
 def _rules(root: Path, directory: Path, syntax: IgnoreSyntax) -> Iterator[_Rule]:
@@ -73,34 +88,65 @@ def _rules(root: Path, directory: Path, syntax: IgnoreSyntax) -> Iterator[_Rule]
         return
     for at, line in enumerate(file.read_text(encoding="utf-8", errors="replace").split("\n")):
         pattern = re.sub(r"\s*#.*", "", line)
-        if pattern and syntax == IgnoreSyntax.REGEXP:
-            yield _regexp(pattern, f"{file}:{at + 1}")
-        elif pattern and pattern.strip() != "/":
-            yield _glob(pattern, directory.relative_to(root).as_posix())
+        if pattern and (syntax == IgnoreSyntax.REGEXP or pattern.strip() != "/"):
+            yield _Rule(pattern, directory.relative_to(root).as_posix(), f"{file}:{at + 1}")
 
 
-def _regexp(pattern: str, place: str) -> _Rule:
-    try:
-        expression = re.compile(pattern)
-    except re.error as error:
+def _ignored(
+    root: Path, listed: Sequence[tuple[_Folder, list[os.DirEntry[str]]]], syntax: IgnoreSyntax
+) -> list[list[bool]]:
+    """Of each entry of each directory, whether a pattern names it."""
+    rules = list(dict.fromkeys(rule for folder, _ in listed for rule in folder.rules))
+    if not rules:
+        return [[False] * len(entries) for _, entries in listed]
+    at = {rule: number for number, rule in enumerate(rules)}
+    work = {
+        "regexp": syntax == IgnoreSyntax.REGEXP,
+        "rules": [[rule.pattern, rule.base] for rule in rules],
+        "folders": [
+            {
+                "rules": [at[rule] for rule in folder.rules],
+                "entries": [
+                    [Path(one.path).relative_to(root).as_posix(), one.is_dir(follow_symlinks=False)] for one in entries
+                ],
+            }
+            for folder, entries in listed
+        ],
+    }
+    answer = _matched(work)
+    if answer is None:
+        files = ", ".join(sorted({rule.place.rpartition(":")[0] for rule in rules})[:_MOST_NAMED])
         raise ConfigurationError(
-            f"{place}: expected a regular expression, found {pattern!r}: {error}; correct it, or read the file with "
-            "--ignore-syntax glob"
-        ) from None
-    return lambda path, _: True if expression.search(str(path)) else None
+            f"{files}: the patterns are not matched after {TIME_LIMIT:g} s, or take too much memory; look for a "
+            "repetition within a repetition, such as (a+)+, or for many of them in a row, such as *a*a*a"
+        )
+    if "wrong" in answer:
+        wrong = rules[answer["wrong"]]
+        kind, other = ("regular expression", "glob") if syntax == IgnoreSyntax.REGEXP else ("glob", "regexp")
+        raise ConfigurationError(
+            f"{wrong.place}: expected a {kind}, found {_shown(wrong)}: {answer['reason']}; correct it, or read the "
+            f"file with --ignore-syntax {other}"
+        )
+    ignored: list[list[bool]] = answer["ignored"]
+    return ignored
 
 
-def _glob(pattern: str, base: str) -> _Rule:
-    from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
+def _matched(work: dict[str, Any]) -> dict[str, Any] | None:
+    """What ``ignore_child`` answers; ``None``: it is not done in time, or has ended without an answer."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "coordinator.dags.ignore_child"],
+            input=json.dumps(work).encode(),
+            capture_output=True,
+            timeout=TIME_LIMIT,
+            check=True,
+        )
+    except (subprocess.TimeoutExpired, subprocess.CalledProcessError):
+        return None
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
 
-    spec = GitIgnoreSpecPattern(pattern)
-    is_of_place = "/" in pattern.rstrip("/")
-    is_of_directories = pattern.lstrip("!").rstrip().endswith("/")
 
-    def rule(path: PurePosixPath, is_directory: bool) -> bool | None:
-        if is_of_directories and not is_directory:
-            return None
-        name = str(path.relative_to(base)) if is_of_place else path.name
-        return spec.include if spec.match_file(f"{name}/" if is_directory else name) is not None else None
-
-    return rule
+def _shown(rule: _Rule) -> str:
+    """The pattern, unless a link leads to it: it may be part of a secret."""
+    return "none" if Path(rule.place.rpartition(":")[0]).is_symlink() else repr(rule.pattern)

@@ -5,6 +5,7 @@ place.
 ``forms``      the objects of the file
 ``reading``    ``read_configuration``
 ``consistency``  what does not fit together
+``directories``  where templates are, and where files go
 ``sound_part``   what can be used all the same
 ``schema``     the JSON Schema, dags.schema.json, for editors
 ``schema_of_forms``  makes it of the forms
@@ -12,6 +13,7 @@ place.
 Import from here: the modules are private to this package.
 """
 
+from coordinator.dags.configuration.directories import output_of, templates_of
 from coordinator.dags.configuration.forms import Configuration, DagEntry, Environment
 from coordinator.dags.configuration.reading import DagsConfigurationError, Examined, examine, read_configuration
 from coordinator.dags.configuration.schema import json_schema
@@ -28,5 +30,7 @@ __all__ = [
     "ValuePath",
     "examine",
     "json_schema",
+    "output_of",
     "read_configuration",
+    "templates_of",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from pathlib import PurePosixPath
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
@@ -42,6 +43,8 @@ def _dag_id(name: object) -> object:
 def _relative(path: str) -> str:
     if "\0" in path or not path.strip():
         raise ValueError("expected the path of a directory")
+    if path.startswith("/") or ".." in PurePosixPath(path).parts:
+        raise ValueError("expected a directory beside this file, without '..'")
     return path
 
 

@@ -31,6 +31,8 @@ _WORDS: Final = {
     "string_type": "expected a text",
 }
 """For what pydantic says in the words of Python."""
+_KINDS: Final = {str: "a text", list: "a list", type(None): "nothing"}
+"""For a file that is no configuration, such as one that a link leads to: it may be a secret, and is not shown."""
 
 
 class DagsConfigurationError(ConfigurationError):
@@ -127,7 +129,7 @@ def _explained(file: Path, read: Read, error: Any) -> Finding:
         return _at(file, read, path, "there is no such field", remedy + _SEE)
     said: str = _WORDS.get(error["type"]) or error["msg"].removeprefix("Value error, ")
     if error["type"] != "missing":
-        said += f", found {_shortly(error['input'])}"
+        said += f", found {_shortly(error['input']) if path else _KINDS.get(type(error['input']), 'a value')}"
     return _at(file, read, path, said[:1].lower() + said[1:], _SEE)
 
 

@@ -11,13 +11,14 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import yaml
 
 MOST_BYTES: Final = 5_000_000
 MOST_VALUES: Final = 1_000_000
-"""After aliases are expanded."""
+MOST_CHARACTERS: Final = MOST_BYTES
+"""Of all texts. Both: after aliases are expanded."""
 DEEPEST: Final = 50
 
 Path = tuple[str | int, ...]
@@ -76,15 +77,22 @@ def _character(escape: re.Match[str]) -> str:
     return escape[0] if high is None else bytes.fromhex(high + low).decode("utf-16-be")
 
 
+class _Size(NamedTuple):
+    """What is bounded of a value, with all that is in it: how many values, and the characters of their texts."""
+
+    values: int
+    characters: int
+
+
 class _Reader:
     """Composes values from PyYAML's events: its own composer has no bound on depth, and follows aliases in circles."""
 
     def __init__(self, text: str) -> None:
         self._events = self._of(text)
         self._next: Any = None
-        self._anchors: dict[str, tuple[Any, int, Place]] = {}
+        self._anchors: dict[str, tuple[Any, _Size]] = {}
         self._open: set[str] = set()
-        self._values = 0
+        self._size = _Size(0, 0)
         self.places: dict[Path, Place] = {}
 
     @staticmethod
@@ -109,7 +117,7 @@ class _Reader:
             event = self._take()
         if isinstance(event, yaml.StreamEndEvent):
             raise TextError((1, 1), "the file is empty", "see docs/dags.md for an example")
-        value, _ = self._value(event, ())
+        value = self._value(event, ())
         self._take()  # the end of the document
         after = self._take()
         if not isinstance(after, yaml.StreamEndEvent):
@@ -119,8 +127,7 @@ class _Reader:
     def _take(self) -> Any:
         return next(self._events)
 
-    def _value(self, event: Any, path: Path) -> tuple[Any, int]:
-        """A value, and how many values it has in it."""
+    def _value(self, event: Any, path: Path) -> Any:
         place = _place(event)
         self.places[path] = place
         if len(path) > DEEPEST:
@@ -131,14 +138,14 @@ class _Reader:
             raise TextError(place, f"the tag {event.tag}", "tags are not read: write the value itself")
         if event.anchor is not None:
             self._open.add(event.anchor)
-        before = self._values
-        self._count(1, place)
+        before = self._size
+        self._count(_Size(1, len(event.value) if isinstance(event, yaml.ScalarEvent) else 0), place)
         value = self._composed(event, path)
-        size = self._values - before
         if event.anchor is not None:
             self._open.discard(event.anchor)
-            self._anchors[event.anchor] = (value, size, place)
-        return value, size
+            size = _Size(self._size.values - before.values, self._size.characters - before.characters)
+            self._anchors[event.anchor] = (value, size)
+        return value
 
     def _composed(self, event: Any, path: Path) -> Any:
         if isinstance(event, yaml.ScalarEvent):
@@ -146,7 +153,7 @@ class _Reader:
         if isinstance(event, yaml.SequenceStartEvent):
             items: list[Any] = []
             while not isinstance(one := self._take(), yaml.SequenceEndEvent):
-                items.append(self._value(one, (*path, len(items)))[0])
+                items.append(self._value(one, (*path, len(items))))
             return items
         return self._mapping(path)
 
@@ -160,23 +167,27 @@ class _Reader:
                 line, column = keys[key]
                 raise TextError(place, f"{key!r} is given twice, first at {line}:{column}", "remove one of them")
             keys[key] = place
-            members[key] = self._value(self._take(), (*path, key))[0]
+            self._count(_Size(0, len(key)), place)
+            members[key] = self._value(self._take(), (*path, key))
             self.places[*path, key] = place  # where a person looks for it, and not where its value begins
         return members
 
-    def _aliased(self, event: Any, place: Place) -> tuple[Any, int]:
+    def _aliased(self, event: Any, place: Place) -> Any:
         if event.anchor in self._open:
             raise TextError(place, f"the alias *{event.anchor} stands within its own anchor", "it would have no end")
         if event.anchor not in self._anchors:
             raise TextError(place, f"no anchor &{event.anchor} stands before this alias", "write the value itself")
-        value, size, _ = self._anchors[event.anchor]
+        value, size = self._anchors[event.anchor]
         self._count(size, place)
-        return value, size
+        return value
 
-    def _count(self, more: int, place: Place) -> None:
-        self._values += more
-        if self._values > MOST_VALUES:
-            raise TextError(place, f"more than {MOST_VALUES:,} values, as aliases are expanded", "use fewer aliases")
+    def _count(self, more: _Size, place: Place) -> None:
+        self._size = _Size(self._size.values + more.values, self._size.characters + more.characters)
+        for number, most, what in zip(
+            self._size, (MOST_VALUES, MOST_CHARACTERS), ("values", "characters"), strict=True
+        ):
+            if number > most:
+                raise TextError(place, f"more than {most:,} {what}, as aliases are expanded", "use fewer aliases")
 
 
 def _place(event: Any) -> Place:

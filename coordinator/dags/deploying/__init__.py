@@ -3,6 +3,7 @@
 ``source``    the files of a directory
 ``target``    where they go, by fsspec
 ``records``   what stands in the target about what was deployed: the manifest, and the claim of a deploy under way
+``left_over`` what a deploy that was ended has left behind; a pure function
 ``planning``  ``make_plan``: what would change, and what is in the way; a pure function
 ``differences``  what stands in the target in place of what is to be deployed
 ``deploy``    ``look`` and ``carry_out``: the steps, each of which may be the last

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
+from coordinator.dags.deploying.left_over import left_over
 from coordinator.dags.deploying.planning import Action, Change, Digests, Plan, make_plan
 from coordinator.dags.deploying.records import CLAIM, MANIFEST, Claim, Manifest, Origin, Writes, digest_of, writes_name
 from coordinator.dags.deploying.source import MOST_BYTES, read_file, read_source
-from coordinator.dags.deploying.target import Target, is_record
+from coordinator.dags.deploying.target import Target
 from coordinator.dags.errors import DeployError
 from coordinator.errors import ConfigurationError
 from coordinator.store.process_id import ProcessId, is_gone, lives_here, read_process_id
@@ -45,6 +46,7 @@ class Deployment:
     :ivar claim: of a deploy that is under way, or was interrupted.
     :ivar begun: what that deploy writes; ``None``: nothing yet.
     :ivar overwrite: files that are written or removed, whoever wrote or changed them.
+    :ivar left_over: half-written files and records of deploys that were ended; they are removed.
     """
 
     source: Digests
@@ -101,16 +103,20 @@ def look(
                 f"{target.name}: {name} cannot be read: expected what 'coordinator dags deploy' writes; bring an older "
                 "version of it back, or remove it: then every file counts as somebody else's, unless it is the same"
             )
-    named = {*source.files, *(manifest.files if manifest else ()), *(begun.files if begun else ())}
+    ours = {*(manifest.files if manifest else ()), *(begun.files if begun else ())}
+    named = {*source.files, *ours}
     for path in sorted(set(overwrite) - named - there.keys()):
         raise ConfigurationError(
             f"--overwrite {path}: neither {directory} nor {target.name} has such a file; write it as the plan shows it"
         )
-    digests = _digests(target, named, {path: size for path, size in there.items() if not is_record(path)}, progress)
-    left_over = sorted(path for path in there if is_record(path) and path not in (MANIFEST, CLAIM, of_claim))
+    records_there = {MANIFEST, CLAIM, of_claim}
+    parts = left_over(there.keys() - records_there, ours)
+    files = {path: size for path, size in there.items() if path not in records_there | parts}
+    digests = _digests(target, named, files, progress)
     plan = make_plan(source.files, digests, manifest, begun, overwrite=overwrite, generated=source.generated)
     plan = replace(plan, refused=(*plan.refused, *source.refused))
-    return Deployment(source.files, source.origin, frozenset(overwrite), plan, manifest, claim, begun, tuple(left_over))
+    left = tuple(sorted(parts))
+    return Deployment(source.files, source.origin, frozenset(overwrite), plan, manifest, claim, begun, left)
 
 
 def _require_apart(directory: Path, target: Target) -> None:
@@ -211,7 +217,7 @@ def carry_out(
             target.write(change.path, _content(directory, change))
     _require(token, target)
     taken_over = (writes_name(shown.claim.token),) if shown.claim is not None else ()
-    for path in (*shown.left_over, *taken_over):
+    for path in (*(one for one in shown.left_over if one in now.left_over), *taken_over):
         target.remove(path)
     target.write(MANIFEST, Manifest(files=dict(shown.source), origin=shown.origin, by=by, at=_now()).to_value())
     _require(token, target)

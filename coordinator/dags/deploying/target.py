@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Final, Protocol
 from uuid import uuid4
 
@@ -264,8 +264,3 @@ def _in_our_words(place: str, error: Exception) -> CoordinatorError:
         case _:
             kind = "" if isinstance(error, OSError) else f"{type(error).__name__}: "
             return TargetUnavailable(f"{place}: {kind}{error}; the same command goes on where this one has ended")
-
-
-def is_record(path: str) -> bool:
-    """Whether a file of the target is ours, and none of a DAG folder."""
-    return PurePosixPath(path).name.startswith(PREFIX)

@@ -150,13 +150,17 @@ def _is_of(path: Path, name: str) -> bool:
 
 
 def _compare(path: Path, after: bytes | None, name: str) -> Change | Finding:
-    before = _bytes_of(path)
+    before = bytes_there(path)
     if isinstance(before, Finding) or before is None or before == after:
         return before if isinstance(before, Finding) else Change(path, before, after)
     return _in_the_way(path, marker_of(before), after, name) or Change(path, before, after)
 
 
-def _bytes_of(path: Path) -> bytes | Finding | None:
+def bytes_there(path: Path) -> bytes | Finding | None:
+    """The bytes of a file; ``None``: it is not there; a finding: something else is there.
+
+    :raises OSError: it cannot be read.
+    """
     if path.parent.is_symlink():
         reason = "expected a directory to write to, found a link"
         return Finding(str(path.parent), 0, "not-ours", reason, "name the place itself with --output, or in 'output'")

@@ -8,18 +8,19 @@ import os
 import selectors
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 from types import MappingProxyType
 from typing import IO, Any, Final
 
-from coordinator.dags.configuration import Configuration, Place, ValuePath
+from coordinator.dags.configuration import Configuration, Place, ValuePath, templates_of
 from coordinator.dags.finding import Finding, merged
 from coordinator.dags.ignored import NAME, ignore_file
 from coordinator.dags.marker import marked
+from coordinator.errors import ConfigurationError
 
 TIME_LIMIT: Final = 10.0
 """Seconds for one entry in one environment."""
@@ -27,6 +28,8 @@ _GRACE: Final = 10.0
 """Seconds: after them a process that no signal interrupts is ended."""
 _MEMORY_LIMIT: Final = 1 << 29
 """In bytes."""
+MOST_BYTES: Final = 200_000_000
+"""Of all files together: they are kept in memory until all of them are known to be good."""
 _Use = tuple[str, str]
 """Of a template: an entry, in an environment."""
 _ADD: Final = "add it to 'values' of the entry, the environment or the file, or write default(...)"
@@ -46,13 +49,12 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
+    """An entry in an environment. Its values are many, and are put together when it is its turn."""
+
     dag_id: str
     environment: str
+    """Empty: what the entry is given is not known, and its template is checked only."""
     template: str
-    values: dict[str, Any] | None
-    """``None``: what it is given is not known, and the template is checked only."""
-    own: list[str]
-    """The values that nothing but this entry gives."""
 
 
 def render(
@@ -71,14 +73,15 @@ def render(
     :param time_limit: seconds for one entry in one environment.
     :param unsound: the templates of further entries, by dag_id, of which nothing else can be checked.
     :param places: where the values of the configuration stand in its file.
+    :raises ConfigurationError: the directory of templates is not beside the file; the files are too large together.
     """
     jobs = [
-        _job(configuration, dag_id, environment)
+        _Job(dag_id, environment, configuration.dags[dag_id].template)
         for environment in environments
         for dag_id in sorted(configuration.dags)
         if configuration.has(dag_id, environment)
     ]
-    jobs += [_Job(dag_id, "", template, None, []) for dag_id, template in sorted(unsound.items())]
+    jobs += [_Job(dag_id, "", template) for dag_id, template in sorted(unsound.items())]
     contents: dict[tuple[str, str], bytes] = {}
     if configuration.non_dag_folders:
         folders, syntax, whose = configuration.non_dag_folders, configuration.ignore_syntax, configuration.name
@@ -87,23 +90,35 @@ def render(
             for environment in environments
         }
     wrong: list[tuple[_Job, dict[str, Any]]] = []
-    for job, answer in _answers(jobs, file.parent / configuration.templates, time_limit):
+    size = 0
+    for job, answer in _answers(configuration, jobs, templates_of(file, configuration), time_limit):
         if "text" in answer:
-            name = f"{job.dag_id}.py"
-            contents[job.environment, name] = marked(
-                answer["text"], name=configuration.name, entry=job.dag_id, environment=job.environment
-            )
+            content = marked(answer["text"], name=configuration.name, entry=job.dag_id, environment=job.environment)
+            contents[job.environment, f"{job.dag_id}.py"] = content
+            size += len(content)
+            if size > MOST_BYTES:
+                raise ConfigurationError(
+                    f"{file}: expected DAG files of at most {MOST_BYTES:,} bytes together, found more; split it into "
+                    "several configurations, or generate one environment at a time"
+                )
         wrong += [(job, told) for told in answer.get("findings", ())]
     return Rendered(contents, merged(_findings(file, places, jobs, wrong)))
 
 
-def _job(configuration: Configuration, dag_id: str, environment: str) -> _Job:
-    entry = configuration.dags[dag_id]
-    values: dict[str, Any] = dict(configuration.values_of(dag_id, environment))
-    own = {*entry.values, *entry.per_environment.get(environment, {})} - configuration.common_values(environment).keys()
-    return _Job(
-        dag_id, environment, entry.template, {**values, "dag_id": dag_id, "environment": environment}, sorted(own)
-    )
+def _work(configuration: Configuration, job: _Job) -> dict[str, Any]:
+    """What the child is told of a job. ``own``: the values that nothing but this entry gives."""
+    if not job.environment:
+        return {"template": job.template, "values": None, "own": [], "dag_id": job.dag_id}
+    entry = configuration.dags[job.dag_id]
+    values = {**entry.values, **entry.per_environment.get(job.environment, {})}
+    common = configuration.common_values(job.environment)
+    own = sorted(values.keys() - common.keys())
+    return {
+        "template": job.template,
+        "values": {**values, "dag_id": job.dag_id, "environment": job.environment},
+        "own": own,
+        "dag_id": job.dag_id,
+    }
 
 
 def _findings(
@@ -112,7 +127,7 @@ def _findings(
     """:param wrong: what the child told, whose parent alone knows where outputs and configuration are."""
     users: dict[str, set[_Use]] = {}
     for job in jobs:
-        if job.values is not None:
+        if job.environment:
             users.setdefault(job.template, set()).add((job.dag_id, job.environment))
     lacking: dict[tuple[str, int, str], set[_Use]] = {}
     for job, told in wrong:
@@ -124,7 +139,7 @@ def _findings(
             place = f"{job.environment}/{job.dag_id}.py as {job.template} makes it"
         elif place == "":
             place, line = str(file), _line_of_value(places, job, told["value"])
-        elif told.get("missing") == job.template:
+        elif told.get("missing"):
             place, line = str(file), _line(places, ("dags", job.dag_id, "template"))
         elif told.get("undefined"):
             name, near = told["undefined"], told["near"]
@@ -154,14 +169,24 @@ def _line(places: Mapping[ValuePath, Place], *paths: ValuePath) -> int:
     return next((places[path][0] for path in paths if path in places), 0)
 
 
-def _answers(jobs: list[_Job], templates: Path, time_limit: float) -> Iterator[tuple[_Job, dict[str, Any]]]:
+def _answers(
+    configuration: Configuration, jobs: list[_Job], templates: Path, time_limit: float
+) -> Iterator[tuple[_Job, dict[str, Any]]]:
     """What became of each job. After one that ended its process another process goes on with the next."""
     done = 0
     while done < len(jobs):
         with TemporaryFile() as errors:
-            with _process(jobs[done:], templates, time_limit, errors) as lines:
-                for line in lines:
-                    yield jobs[done], line
+            with _process(templates, time_limit, errors) as ask:
+                environment = None
+                for job in jobs[done:]:
+                    if job.environment and job.environment != environment:
+                        environment = job.environment
+                        if ask({"common": configuration.common_values(environment)}) is None:
+                            break
+                    answer = ask(_work(configuration, job))
+                    if answer is None:
+                        break
+                    yield job, answer
                     done += 1
             if done < len(jobs):
                 yield jobs[done], {"findings": [_ended(templates / jobs[done].template, time_limit, errors)]}
@@ -177,35 +202,37 @@ def _ended(template: Path, time_limit: float, errors: IO[bytes]) -> dict[str, An
     return told | {"remedy": "look for a loop that does not end"}
 
 
+_Ask = Callable[[dict[str, Any]], dict[str, Any] | None]
+"""Tells the process something, and gives its answer; ``None``: it has ended, or does not answer."""
+
+
 @contextmanager
-def _process(
-    jobs: list[_Job], templates: Path, time_limit: float, errors: IO[bytes]
-) -> Iterator[Iterator[dict[str, Any]]]:
-    work = {
-        "templates": str(templates),
-        "time_limit": time_limit,
-        "memory_limit": _MEMORY_LIMIT,
-        "jobs": [
-            {"template": job.template, "values": job.values, "own": job.own, "dag_id": job.dag_id} for job in jobs
-        ],
-    }
+def _process(templates: Path, time_limit: float, errors: IO[bytes]) -> Iterator[_Ask]:
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "coordinator.dags.templating.child"],
+        [sys.executable, "-P", "-m", "coordinator.dags.templating.child", str(_MEMORY_LIMIT)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=errors,
         env={**os.environ, "PYTHONHASHSEED": "0"},
     )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    to_it, lines = process.stdin, _lines(process.stdout.fileno(), time_limit + _GRACE)
+
+    def ask(what: dict[str, Any]) -> dict[str, Any] | None:
+        with suppress(BrokenPipeError):
+            to_it.write(json.dumps(what, ensure_ascii=False).encode() + b"\n")
+            to_it.flush()
+        return next(lines, None)
+
     try:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(json.dumps(work).encode())
-        process.stdin.close()
-        yield _lines(process.stdout.fileno(), time_limit + _GRACE)
+        ask({"templates": str(templates), "time_limit": time_limit})
+        yield ask
     finally:
         process.kill()
         process.wait()
-        assert process.stdout is not None
+        with suppress(BrokenPipeError):
+            process.stdin.close()
         process.stdout.close()
 
 

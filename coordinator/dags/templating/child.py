@@ -1,7 +1,8 @@
-"""The process in which templates are rendered: ``python -P -m coordinator.dags.templating.child``.
+"""The process in which templates are rendered: ``python -P -m coordinator.dags.templating.child MEMORY_LIMIT``.
 
-On stdin it gets one JSON object, and answers each of its jobs, in their order, by a line of JSON. A template that takes
-too long is interrupted here, so that the place can be told; the parent ends a process that no signal interrupts.
+On stdin it gets JSON objects, one a line, and answers each by a line of JSON: first where the templates are, then the
+values that the jobs after it have in common, or a job. So it holds the values of one job at a time. A template that
+takes too long is interrupted here, so that the place can be told; the parent ends a process that no signal interrupts.
 """
 
 from __future__ import annotations
@@ -13,20 +14,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from coordinator.dags.templating.compiling import check_output
 from coordinator.dags.templating.expressions import literal, written
 from coordinator.dags.templating.templates import BadTemplate, Templates, TooLong
 
+_LONGEST_REASON: Final = 1_000
+"""In characters: an error of an expression may quote a whole value."""
+
 
 def main() -> None:
     """Render what stdin asks for."""
-    work = json.load(sys.stdin)
-    _limit_memory(work["memory_limit"])
+    _limit_memory(int(sys.argv[1]))
+    work = json.loads(sys.stdin.buffer.readline())
     templates = Templates(Path(work["templates"]), written=written, filters={"literal": literal})
-    for job in work["jobs"]:
-        _say(_done(templates, job, work["time_limit"]))
+    _say({})
+    common: dict[str, Any] = {}
+    for line in sys.stdin.buffer:
+        told = json.loads(line)
+        if "common" in told:
+            common = told["common"]
+            _say({})
+        else:
+            values = None if told["values"] is None else common | told["values"]
+            _say(_done(templates, {**told, "values": values}, work["time_limit"]))
 
 
 def _say(answer: dict[str, Any]) -> None:
@@ -49,7 +61,8 @@ def _done(templates: Templates, job: dict[str, Any], time_limit: float) -> dict[
     except BadTemplate as bad:
         told = _finding("template", bad.line, bad.reason, bad.remedy, file=str(bad.file))
         near = _near(templates, job, bad.undefined) if bad.undefined else ""
-        return _wrong({**told, "missing": bad.missing, "undefined": bad.undefined, "near": near})
+        missing, undefined = bad.missing == job["template"], bad.undefined[:_LONGEST_REASON]
+        return _wrong({**told, "missing": missing, "undefined": undefined, "near": near})
     findings = [_finding(bad.rule, bad.line, bad.reason, bad.remedy) for bad in check_output(text, job["dag_id"])]
     findings += [
         {
@@ -65,7 +78,10 @@ def _done(templates: Templates, job: dict[str, Any], time_limit: float) -> dict[
 
 def _near(templates: Templates, job: dict[str, Any], undefined: str) -> str:
     """The value of the entry itself that no template uses, and that may be meant; empty: there is none."""
-    near = get_close_matches(undefined, templates.unused(job["template"], job["own"]), n=1)
+    try:
+        near = get_close_matches(undefined, templates.unused(job["template"], job["own"]), n=1)
+    except BadTemplate:  # another mistake, which is said once this one is corrected
+        return ""
     return near[0] if near else ""
 
 
@@ -75,7 +91,7 @@ def _wrong(*findings: dict[str, Any]) -> dict[str, Any]:
 
 def _finding(rule: str, line: int, reason: str, remedy: str, *, file: str | None = None) -> dict[str, Any]:
     """:param file: a template; empty: the configuration; ``None``: the output."""
-    return {"rule": rule, "line": line, "reason": reason, "remedy": remedy, "file": file}
+    return {"rule": rule, "line": line, "reason": reason[:_LONGEST_REASON], "remedy": remedy, "file": file}
 
 
 @contextmanager

@@ -6,6 +6,7 @@ configuration gives the same bytes, anywhere.
 
 from __future__ import annotations
 
+import os
 import re
 import traceback
 from collections.abc import Iterable, Mapping
@@ -15,6 +16,7 @@ from typing import Any, Final
 
 from jinja2 import FileSystemLoader, StrictUndefined, TemplateNotFound, TemplateSyntaxError, UndefinedError
 from jinja2.exceptions import SecurityError
+from jinja2.loaders import split_template_path
 from jinja2.meta import find_referenced_templates, find_undeclared_variables
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -50,6 +52,19 @@ class BadTemplate(Exception):
         self.missing, self.undefined = missing, undefined
 
 
+class _Loader(FileSystemLoader):
+    """Reads no file out of its directory, also where a link of the directory leads there."""
+
+    def get_source(self, environment: Any, template: str) -> Any:
+        """As Jinja2's own. :raises BadTemplate: a link leads out of the directory."""
+        directory = Path(os.path.realpath(self.searchpath[0]))
+        place = Path(os.path.realpath(directory.joinpath(*split_template_path(template))))
+        if not place.is_relative_to(directory):
+            file = Path(self.searchpath[0]) / template
+            raise BadTemplate(file, 0, f"expected a template, found a link to {place}", "copy the file itself")
+        return super().get_source(environment, template)
+
+
 class _Sandbox(ImmutableSandboxedEnvironment):
     """As Jinja2's own, with a bound on powers."""
 
@@ -71,7 +86,7 @@ class Templates:
     def __init__(self, directory: Path, *, written: Any, filters: Mapping[str, Any]) -> None:
         self._directory = directory
         self._jinja = _Sandbox(
-            loader=FileSystemLoader(directory, encoding="utf-8-sig"),
+            loader=_Loader(directory, encoding="utf-8-sig"),
             undefined=StrictUndefined,
             finalize=written,
             trim_blocks=True,
@@ -121,6 +136,8 @@ class Templates:
         """Those of these values that the template does not use, nor one that it includes, extends or imports.
 
         Empty where it chooses one by a value: then nobody can tell.
+
+        :raises BadTemplate: one of them is wrong, also where rendering has not come to it.
         """
         used: set[str] = set()
         seen: set[str] = set()
@@ -131,8 +148,14 @@ class Templates:
                 continue
             seen.add(name)
             assert self._jinja.loader is not None
-            source, _, _ = self._jinja.loader.get_source(self._jinja, name)
-            tree = self._jinja.parse(source, name)
+            try:
+                source, _, _ = self._jinja.loader.get_source(self._jinja, name)
+                tree = self._jinja.parse(source, name)
+            except TemplateNotFound:
+                continue  # rendering has not missed it
+            except TemplateSyntaxError as error:
+                error.filename = str(self._directory / name)
+                raise self._explained(name, error, {}) from None
             used |= find_undeclared_variables(tree)
             for other in find_referenced_templates(tree):
                 if other is None:

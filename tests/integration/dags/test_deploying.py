@@ -648,15 +648,6 @@ def test_an_object_that_stands_for_a_folder_is_no_file(tmp_path: Path, bucket: s
     assert look(source, open_target(bucket)).plan.foreign == ()
 
 
-def test_half_a_file_of_a_killed_deploy_is_removed(tmp_path: Path, target: str) -> None:
-    source = put(tmp_path / "source", BEFORE)
-    deploy(source, target)
-    open_target(target).write("lib/.coordinator-dags.0123.part", b"ha")
-    assert not look(source, open_target(target)).is_done
-    deploy(source, target)
-    assert there(target, records=True).keys() - BEFORE.keys() == {MANIFEST}
-
-
 class Counted:
     """A target that counts the bytes that are read."""
 

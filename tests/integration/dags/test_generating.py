@@ -7,14 +7,16 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from coordinator.cli.failures import ExitCode
+from coordinator.dags import generating
 from coordinator.dags.configuration import read_configuration
 from coordinator.dags.finding import Finding
-from coordinator.dags.generating import Action, Change, render, write
+from coordinator.dags.generating import Change, render, write
 from coordinator.errors import ConfigurationError
 from tests.command_line import Cli
 from tests.command_line import cli as cli
@@ -410,6 +412,11 @@ def test_a_template_without_an_end_is_ended_and_the_others_go_on(tmp_path: Path)
     assert (stuck_one.file, stuck_one.entry) == (str(tmp_path / "templates/stuck.py.j2"), "stuck")
 
 
+def test_a_template_that_may_be_missing_is_missed_by_nobody(tmp_path: Path) -> None:
+    file = project(tmp_path, **one_dag("{% include 'none.j2' ignore missing %}\n" + TEMPLATE))
+    assert render(file, read_configuration(file), ["prod"]).findings == []
+
+
 @pytest.fixture
 def nobody() -> Iterator[None]:
     """Root may write everywhere."""
@@ -440,16 +447,44 @@ def test_an_output_that_is_no_directory_is_said(cli: Cli, tmp_path: Path) -> Non
     assert f"{tmp_path}/dags: cannot be read: Not a directory; expected a directory of DAG files" in result.stderr
 
 
-def test_two_at_once_leave_whole_files(cli: Cli, tmp_path: Path) -> None:
-    """Whatever the other one has written meanwhile."""
+def test_two_who_generate_the_same_at_once_both_succeed(tmp_path: Path) -> None:
+    written, gone = tmp_path / "dags/orders.py", tmp_path / "dags/gone.py"
+    written.parent.mkdir()
+    written.write_bytes(b"by the other")
+    write([Change(written, b"before", b"by the other"), Change(gone, b"x", None)])
+    assert contents(tmp_path) == {"dags/orders.py": b"by the other"}
+
+
+@pytest.mark.promise("dags")
+@pytest.mark.parametrize("path", ["prod/orders.py", "prod/customers.py", "prod/returns.py"])
+def test_what_is_changed_by_hand_after_the_comparison_stays(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """Of a file that is to be updated, removed or created. Other files of the directory are parsed meanwhile."""
     file = project(tmp_path)
     cli("dags", "generate", file)
-    place = tmp_path / "dags/prod/orders.py"
-    change = Change(place, place.read_bytes(), b"new")
-    assert change.action == Action.UPDATE
-    place.write_bytes(b"by the other")
-    write([change, Change(tmp_path / "dags/prod/gone.py", b"x", None)])
-    assert place.read_bytes() == b"new"
+    project(tmp_path, ONE.replace("null", "1") + "  returns: {template: dag.py.j2, values: {schedule: null}}\n")
+    other = generating.same_dag_elsewhere
+
+    def meanwhile(*arguments: Any) -> Iterator[Finding]:
+        with (tmp_path / "dags" / path).open("a") as opened:
+            opened.write("# hours of work\n")
+        return other(*arguments)
+
+    monkeypatch.setattr(generating, "same_dag_elsewhere", meanwhile)
+    result = cli("dags", "generate", file)
+    assert result.exit_code == ExitCode.USAGE
+    assert f"{tmp_path}/dags/{path}: changed while it was generated; it is left as it is" in result.stderr
+    assert contents(tmp_path / "dags")[path].endswith(b"# hours of work\n")
+
+
+def test_a_link_that_appears_after_the_comparison_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/orders.py").write_text("before")
+    (tmp_path / "prod").symlink_to("elsewhere")
+    with pytest.raises(ConfigurationError, match="changed while it was generated"):
+        write([Change(tmp_path / "prod/orders.py", b"before", b"after")])
+    assert (tmp_path / "elsewhere/orders.py").read_text() == "before"
 
 
 def test_a_package_of_the_extra_that_is_missing_is_named(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -586,3 +621,13 @@ def test_a_value_that_an_entry_lacks_in_one_environment_is_said_at_the_entry(cli
     file = project(tmp_path, text)
     said = cli("dags", "check", file).stdout
     assert said.startswith(f"{file}:4: entry a in prod: {tmp_path}/templates/dag.py.j2:3 needs the value schedule, wh")
+
+
+def test_another_template_that_is_wrong_hides_nothing(tmp_path: Path) -> None:
+    """It is not rendered, and read only to find the values that no template uses."""
+    other = "{% if false %}{% include 'other.py.j2' %}{% endif %}"
+    for dag, line in ((TEMPLATE + "# {{ tabel }}\n" + other, "'tabel' is undefined"), (TEMPLATE + other, "unknown tag")):
+        file = project(tmp_path, **one_dag(dag), other="\n{% nothing %}\n")
+        (finding,) = render(file, read_configuration(file), ["prod"]).findings
+        assert line in finding.reason
+        assert finding.line == (2 if "unknown" in line else TEMPLATE.count("\n") + 1)

@@ -80,6 +80,14 @@ LAUGHS = "b0: &b0 [1,1,1,1,1,1,1,1,1,1]\n" + "".join(
         ("a: &a [*a]", "dags.yaml:1: column 8: the alias *a stands within its own anchor; it would have no end"),
         ("a: &a {b: {c: *a}}", "dags.yaml:1: column 15: the alias *a stands within its own anchor; it would have"),
         (LAUGHS, "dags.yaml:6: column 38: more than 1,000,000 values, as aliases are expanded; use fewer aliases"),
+        (
+            f"a: &a '{'x' * 999_999}'\nb: [*a,*a,*a,*a,*a]",
+            "dags.yaml:2: column 17: more than 5,000,000 characters, as aliases are expanded; use fewer aliases",
+        ),
+        (
+            f"a: &a {{{'x' * 1000}: 1}}\nb: &b [{','.join(['*a'] * 100)}]\nc: [{','.join(['*b'] * 100)}]",
+            "dags.yaml:3: column 149: more than 5,000,000 characters, as aliases are expanded; use fewer aliases",
+        ),
         ("a: *b", "dags.yaml:1: column 4: no anchor &b stands before this alias; write the value itself"),
         ("[" * 100_000, "dags.yaml:1: column 52: nested deeper than 50 levels; write it flatter"),
         ("a: 1\nb: 2\na: 3", "dags.yaml:3: column 1: 'a' is given twice, first at 1:1; remove one of them"),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import warnings
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coordinator.dags import ignore_child, ignored
 from coordinator.dags.ignored import IgnoreSyntax, files_below, ignore_file
 from coordinator.errors import ConfigurationError
 
@@ -31,6 +34,12 @@ def found(root: Path, syntax: IgnoreSyntax) -> list[str]:
     return [path.relative_to(root).as_posix() for path in files_below(root, syntax)]
 
 
+def found_here(root: Path, syntax: IgnoreSyntax) -> list[str]:
+    """Matched in this process, for speed."""
+    with mock.patch.object(ignored, "_matched", ignore_child.answer):
+        return sorted(found(root, syntax))
+
+
 def of_airflow(root: Path, syntax: IgnoreSyntax) -> list[str]:
     from airflow._shared.module_loading.file_discovery import find_path_from_directory
 
@@ -45,7 +54,7 @@ def of_airflow(root: Path, syntax: IgnoreSyntax) -> list[str]:
 def test_globs_are_read_as_airflow_reads_them(above: list[str], below: list[str]) -> None:
     with tempfile.TemporaryDirectory() as directory:
         tree(Path(directory), "\n".join(above), "\n".join(below))
-        assert sorted(found(Path(directory), IgnoreSyntax.GLOB)) == of_airflow(Path(directory), IgnoreSyntax.GLOB)
+        assert found_here(Path(directory), IgnoreSyntax.GLOB) == of_airflow(Path(directory), IgnoreSyntax.GLOB)
 
 
 @pytest.mark.slow
@@ -53,7 +62,7 @@ def test_globs_are_read_as_airflow_reads_them(above: list[str], below: list[str]
 def test_expressions_are_read_as_airflow_reads_them(above: list[str], below: list[str]) -> None:
     with tempfile.TemporaryDirectory() as directory:
         tree(Path(directory), "\n".join(above), "\n".join(below))
-        assert sorted(found(Path(directory), IgnoreSyntax.REGEXP)) == of_airflow(Path(directory), IgnoreSyntax.REGEXP)
+        assert found_here(Path(directory), IgnoreSyntax.REGEXP) == of_airflow(Path(directory), IgnoreSyntax.REGEXP)
 
 
 @pytest.mark.parametrize("syntax", IgnoreSyntax)
@@ -66,6 +75,36 @@ def test_an_expression_that_is_none_is_said_with_its_line(tmp_path: Path) -> Non
     tree(tmp_path, "sql\n*.py\n")
     with pytest.raises(ConfigurationError, match=r"\.airflowignore:2: expected a regular expression, found '\*\.py'"):
         found(tmp_path, IgnoreSyntax.REGEXP)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "pattern"), [(IgnoreSyntax.REGEXP, "^(a+)+$"), (IgnoreSyntax.GLOB, f"{'*a' * 30}b")]
+)
+def test_a_pattern_that_takes_for_ever_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, syntax: IgnoreSyntax, pattern: str
+) -> None:
+    monkeypatch.setattr(ignored, "TIME_LIMIT", 3.0)
+    (tmp_path / f"{'a' * 100}.py").touch()
+    (tmp_path / ".airflowignore").write_text(f"{pattern}\n")
+    said = rf"^{tmp_path}/\.airflowignore: the patterns are not matched after 3 s, or take too much memory; look for"
+    with pytest.raises(ConfigurationError, match=said):
+        found(tmp_path, syntax)
+
+
+def test_a_secret_that_airflowignore_leads_to_is_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("pass(word")
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags/.airflowignore").symlink_to("../secret")
+    with pytest.raises(ConfigurationError) as caught:
+        found(tmp_path / "dags", IgnoreSyntax.REGEXP)
+    assert "pass(word" not in str(caught.value)
+
+
+def test_names_that_are_no_utf8_are_matched(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"\xff.py")).touch()
+    (tmp_path / ".airflowignore").write_text("b\n")
+    for syntax in IgnoreSyntax:
+        assert found(tmp_path, syntax) == ["\udcff.py"]
 
 
 def test_hidden_files_and_bytecode_are_left_out(tmp_path: Path) -> None:
