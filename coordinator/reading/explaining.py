@@ -152,7 +152,7 @@ def _about_dags(reading: Reading, explanation: Explanation) -> Iterator[str]:
             if told is not None and any(unknown_dags.names(told, pipeline) for pipeline in concerned):
                 yield f"the watcher {presence.id} says: {told}"
         for target in (explanation.decision.target, *(cause.target for cause in explanation.causes)):
-            if (told := (presence.problems or {}).get(str(target))) is not None:
+            if (told := (presence.problems or {}).get(f"start of {target}")) is not None:
                 yield f"the watcher {presence.id} says of {target}: {told}"
         for environment in sorted({one.environment for one in concerned}):
             if (told := (presence.problems or {}).get(place_of(environment))) is not None:

@@ -27,13 +27,14 @@ PROBLEMS = {
     "coordinator/controller/leading/paused_dags.py": {"PLACE"},
     "coordinator/controller/leading/unknown_dags.py": {"PLACE"},
     "coordinator/controller/reconcile/broken_targets.py": {"problems_of"},
+    "coordinator/controller/reconcile/own_runs.py": {"problems"},
     "coordinator/controller/reconciler.py": {"problems"},
     "coordinator/controller/service.py": {"_problems", "_found_out"},
     "coordinator/controller/state/problems.py": {"by_kind", "_FOREIGN_KEYS"},
     "coordinator/controller/state/reporters.py": {"problems"},
     "coordinator/controller/state/task_problems.py": {"task_problems"},
     "coordinator/model/waits.py": {"SENSORS"},
-    "coordinator/reading/reading.py": {"_graph_of"},
+    "coordinator/reading/reading.py": {"graph_of"},
     "coordinator/store/presence.py": {"place_of"},
 }
 """Where problems get their places: functions, and constants."""

@@ -45,10 +45,10 @@ class OwnRuns:
         self._waited.clear()
 
     def problems(self, now: float) -> Mapping[str, str]:
-        """What has waited for long, by target."""
+        """What has waited for long, by its place."""
         late = [(target, one) for target, one in dict(self._waited).items() if now - one.since >= TOLD_AFTER]
         return {
-            str(target): (
+            f"start of {target}": (
                 f"it is to run again, and its run {one.run_id} still goes on in its environment, whatever is known of "
                 "it here; it is started again once that has ended: wait for it, or stop it there"
             )

@@ -626,7 +626,10 @@ def test_a_value_that_an_entry_lacks_in_one_environment_is_said_at_the_entry(cli
 def test_another_template_that_is_wrong_hides_nothing(tmp_path: Path) -> None:
     """It is not rendered, and read only to find the values that no template uses."""
     other = "{% if false %}{% include 'other.py.j2' %}{% endif %}"
-    for dag, line in ((TEMPLATE + "# {{ tabel }}\n" + other, "'tabel' is undefined"), (TEMPLATE + other, "unknown tag")):
+    for dag, line in (
+        (TEMPLATE + "# {{ tabel }}\n" + other, "'tabel' is undefined"),
+        (TEMPLATE + other, "unknown tag"),
+    ):
         file = project(tmp_path, **one_dag(dag), other="\n{% nothing %}\n")
         (finding,) = render(file, read_configuration(file), ["prod"]).findings
         assert line in finding.reason

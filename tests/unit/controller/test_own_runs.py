@@ -14,7 +14,7 @@ def test_a_run_that_goes_on_is_told_after_a_while_and_no_more_once_it_has_ended(
     runs.waits(ONE, "r", 100.5)
     assert not runs.problems(100.0 + TOLD_AFTER - 0.1)
     (told,) = runs.problems(100.0 + TOLD_AFTER).items()
-    assert told[0] == str(ONE)
+    assert told[0] == f"start of {ONE}"
     assert "its run r still goes on" in told[1]
     runs.waits(ONE, "r2", 120.0)
     assert not runs.problems(120.5)
