@@ -92,11 +92,15 @@ def _read_by_airflow(directory: Path) -> set[str]:
 def read_file(directory: Path, path: str) -> bytes:
     """A file of the source. :raises ConfigurationError: it is too large, or leads out of the directory."""
     file = directory / path
-    if not file.resolve().is_relative_to(directory.resolve()):
+    inside = file.resolve()
+    if not inside.is_relative_to(directory.resolve()):
         raise ConfigurationError(f"{file}: expected a file, found a link out of {directory}; copy the file itself")
-    if file.stat().st_size > MOST_BYTES:
+    # A file that has become a link since is not followed.
+    with open(os.open(inside, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as opened:
+        content = opened.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
         raise ConfigurationError(f"{file}: more than {MOST_BYTES:,} bytes; keep it elsewhere, such as in a bucket")
-    return file.read_bytes()
+    return content
 
 
 def _below(directory: Path, prefix: str) -> Iterator[str]:
