@@ -48,7 +48,6 @@ wrap('fork', fork)
 wrap('setsid', lambda: 'setsid')
 wrap('link', lambda source, target: 'link ' + os.path.basename(target))
 wrap('execvpe', lambda *_: 'exec')
-wrap('waitid', lambda *_: 'waitid')
 wrap('waitpid', lambda *_: 'waitpid')
 """
 
