@@ -35,10 +35,11 @@ class EtcdRequests:
         if header is not None and header.revision:
             self.revision = int(header.revision)
 
-    def failed(self, request: object, error: StoreError, *, seconds: float) -> None:
-        """A request was refused, or had no answer."""
+    def failed(self, request: object, error: StoreError, *, seconds: float) -> StoreError:
+        """A request was refused, or had no answer. Returns the error."""
         outcome = "unanswered" if isinstance(error, StoreUnavailable) else "refused"
         self.timings.note(_kind(request), outcome, seconds=seconds)
+        return error
 
 
 def _kind(request: object) -> str:

@@ -211,9 +211,12 @@ class Members:
                     self.renew_token(metadata)
                     renewed = True
                     continue
-                failure = translate(error, doing=doing, endpoint=member.endpoint, within=self.timeout)
-                self.requests.failed(request, failure, seconds=monotonic() - began)
-                raise failure from error
+                # No name for it here: its traceback would hold this frame, and this frame would hold it.
+                raise self.requests.failed(
+                    request,
+                    translate(error, doing=doing, endpoint=member.endpoint, within=self.timeout),
+                    seconds=monotonic() - began,
+                ) from error
             except ValueError as error:
                 # gRPC raises this on a closed channel; another thread may close it, or replace the certificates.
                 if member in self.all and not self._closed:
