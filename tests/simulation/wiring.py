@@ -223,7 +223,7 @@ class Wiring:
             self.retired[gone] = self.active.pop(gone), at
         for come in after - before:
             since, taken_out = self.retired.get(come, (0, None))
-            resumes = taken_out is not None and at - taken_out <= resume_within
+            resumes = taken_out is not None and abs(at - taken_out) <= resume_within  # clocks differ by less
             self.active[come] = since if resumes else revision
             if not resumes:
                 self.active_at[come] = at

@@ -73,7 +73,7 @@ def test_told_again_it_keeps_its_time_to_end_well(commands: Commands) -> None:
     run = _running(runner, commands, "stubborn")
     for _ in range(3):
         assert isinstance(stop(runner, run), Happened)
-        time.sleep(0.2)
+        time.sleep(0.2)  # a SIGKILL would arrive meanwhile; that none comes has no event
     now = seen(runner, run)
     assert now is not None
     assert now.state is State.RUNNING
