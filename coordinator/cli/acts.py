@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from coordinator.cli.connecting import etcd_of
 from coordinator.cli.options import ConfigOption, JsonOption, pipeline_of
 from coordinator.cli.output import people, print_json, say, table
-from coordinator.model.partitions.instants import format_instant
-
-if TYPE_CHECKING:
-    from coordinator.commands.acts import RecordedAct
 
 
 def acts(
@@ -27,11 +23,12 @@ def acts(
     Example: [bold]coordinator acts --pipeline team_b/load_customers[/bold]
     """
     from coordinator.commands.acts import recorded_acts
+    from coordinator.reading.history import act_as_json
 
     wanted = pipeline_of(pipeline) if pipeline is not None else None
     with etcd_of(config) as (store, keys):
         found = recorded_acts(store, keys, pipeline=wanted, limit=limit + 1)
-    shown = [_as_json(one) for one in found[:limit]]
+    shown = [act_as_json(one) for one in found[:limit]]
     if as_json:
         print_json({"acts": shown, "more": len(found) > limit})
         return
@@ -41,24 +38,6 @@ def acts(
     people().print(table("when", "who", "act", "pipeline", "partition", "why", rows=map(_row, shown)))
     if len(found) > limit:
         say("there are earlier acts: see them with --limit")
-
-
-def _as_json(recorded: RecordedAct) -> dict[str, Any]:
-    from coordinator.model.runstate import Unreadable
-
-    act = recorded.value
-    if isinstance(act, Unreadable):
-        return {"id": recorded.act_id, "problem": act.reason}
-    return {
-        "id": recorded.act_id,
-        "act": str(act.verb),
-        "what": act.what or None,
-        "pipeline": str(act.pipeline),
-        "partition": act.partition,
-        "who": act.signature.who,
-        "when": format_instant(act.signature.when),
-        "why": act.signature.why,
-    }
 
 
 def _row(entry: dict[str, Any]) -> tuple[str, ...]:

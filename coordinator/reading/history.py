@@ -30,13 +30,14 @@ def history_as_json(store: Store, keys: Keys, *, most: int) -> dict[str, Any]:
     published = {owner: history(store, keys, owner, limit=most) for owner in owners}
     return {
         "revision": listed.revision,
-        "acts": [_act(one) for one in acts[:most]],
+        "acts": [act_as_json(one) for one in acts[:most]],
         "more_acts": len(acts) > most,
         "owners": [_owner(owner, found) for owner, found in published.items()],
     }
 
 
-def _act(recorded: RecordedAct) -> dict[str, Any]:
+def act_as_json(recorded: RecordedAct) -> dict[str, Any]:
+    """An act for programs: what ``coordinator acts --json`` prints, and the page shows."""
     act = recorded.value
     if isinstance(act, Unreadable):
         return {"id": recorded.act_id, "problem": act.reason}
@@ -47,7 +48,7 @@ def _act(recorded: RecordedAct) -> dict[str, Any]:
         "pipeline": str(act.pipeline),
         "partition": act.partition,
         "who": act.signature.who,
-        "when": format_instant(act.signature.when.replace(microsecond=0)),
+        "when": format_instant(act.signature.when),
         "why": act.signature.why,
     }
 
