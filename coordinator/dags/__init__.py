@@ -9,6 +9,7 @@
 ``marker``         by which line a file that was generated is known
 ``ignored``        what .airflowignore keeps Airflow from reading
 ``ignore_child``   the process in which its patterns are matched
+``limits``         of the processes in which the files of others are used
 ``errors``         why a deploy does not happen
 
 Nothing here knows etcd. It needs the extra ``dags``; the commands import it when they run.

@@ -13,8 +13,12 @@ from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Final
 
+from coordinator.dags.limits import limit_memory, limit_processor
+
 _MEMORY_LIMIT: Final = 1 << 30
 """In bytes."""
+_PROCESSOR_LIMIT: Final = 60
+"""Seconds: more than whoever has started it waits. If that one was killed, a pattern that does not end is ended too."""
 
 _Rule = Callable[[PurePosixPath, bool], bool | None]
 """Of a path below the first directory, and whether that is one: ignored, taken back, or no word about it."""
@@ -22,7 +26,8 @@ _Rule = Callable[[PurePosixPath, bool], bool | None]
 
 def main() -> None:
     """Answer what stdin asks."""
-    _limit_memory(_MEMORY_LIMIT)
+    limit_memory(_MEMORY_LIMIT)
+    limit_processor(_PROCESSOR_LIMIT)
     json.dump(answer(json.load(sys.stdin.buffer)), sys.stdout)
 
 
@@ -66,15 +71,6 @@ def _glob(pattern: str, base: str) -> _Rule:
         return spec.include if spec.match_file(f"{name}/" if is_directory else name) is not None else None
 
     return rule
-
-
-def _limit_memory(limit: int) -> None:
-    import resource
-
-    try:
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    except (ValueError, OSError):
-        return
 
 
 if __name__ == "__main__":

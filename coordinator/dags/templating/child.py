@@ -16,6 +16,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
+from coordinator.dags.limits import limit_memory
 from coordinator.dags.templating.compiling import check_output
 from coordinator.dags.templating.expressions import literal, written
 from coordinator.dags.templating.templates import BadTemplate, Templates, TooLong
@@ -26,7 +27,7 @@ _LONGEST_REASON: Final = 1_000
 
 def main() -> None:
     """Render what stdin asks for."""
-    _limit_memory(int(sys.argv[1]))
+    limit_memory(int(sys.argv[1]))
     work = json.loads(sys.stdin.buffer.readline())
     templates = Templates(Path(work["templates"]), written=written, filters={"literal": literal})
     _say({})
@@ -105,16 +106,6 @@ def _limited(seconds: float) -> Iterator[None]:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-
-
-def _limit_memory(limit: int) -> None:
-    """Linux keeps to it; where a system refuses, the limit on an output's length remains."""
-    import resource
-
-    try:
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    except (ValueError, OSError):
-        return
 
 
 if __name__ == "__main__":
